@@ -1,0 +1,80 @@
+# make demo | test | check | bench. Each sets up what it needs first and is quick when nothing changed.
+
+SHELL  := /bin/sh
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= python3
+HOST   ?= 127.0.0.1
+PORT   ?= 8000
+NICE   := nice -n 5
+TSC    := .tools/node_modules/.bin/tsc
+RUST   := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_QUIET := 1
+unexport PYTHONPATH
+
+.PHONY: demo test test-rust test-python check check-python check-rust check-client bench setup clean
+
+demo: setup
+	@$(BIN)/python -m fastrtc.demo --host $(HOST) --port $(PORT)
+
+test: check test-rust test-python
+
+test-rust: .tools/toolchain
+	@$(NICE) cargo test --workspace --release --quiet
+
+test-python: setup .tools/browser
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: check-python check-rust check-client
+
+check-python: setup
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+
+check-rust: .tools/toolchain
+	@cargo fmt --all --check
+	@$(NICE) cargo clippy --workspace --all-targets --release --quiet -- -D warnings
+
+check-client: $(TSC)
+	@$(TSC) --project src/fastrtc/ui/client/jsconfig.json
+
+bench: setup .tools/browser
+	@$(NICE) cargo build --release --quiet --package fastrtc-load
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+setup: $(VENV)/.built
+
+# The virtualenv with what building needs; maturin installs the rest with the package.
+$(VENV)/.created: | .tools/toolchain
+	@"$(PYTHON)" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "please install Python 3.11 or newer with its venv module (Debian: python3-venv)" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet 'maturin>=1.9,<2' 'cmake>=3.20'
+	@touch $@
+
+# The package, editable, its extension built in release, with the tools for developing it.
+$(VENV)/.built: pyproject.toml $(RUST) | $(VENV)/.created
+	@echo "building the media plane and installing fastrtc into $(VENV) (minutes the first time)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(NICE) $(BIN)/maturin develop --release --quiet --extras dev
+	@touch $@
+
+.tools/toolchain:
+	@.ci/system-packages cc=gcc
+	@command -v cargo >/dev/null || { echo "please install Rust 1.89 or newer with rustup" >&2; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+.tools/browser:
+	@.ci/system-packages chromium=chromium turnserver=coturn
+	@mkdir -p $(@D) && touch $@
+
+$(TSC):
+	@.ci/system-packages npm=npm
+	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .tools typescript@5.9
+	@touch $@
+
+clean:
+	@rm -rf $(VENV) .tools target
