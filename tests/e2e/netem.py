@@ -1,0 +1,86 @@
+"""A bad network between a browser and the server: drives the proxy of ``tests/netem``."""
+
+import json
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class BadNetwork:
+    """A UDP proxy in front of ``127.0.0.1:target_port``; a perfect wire until :meth:`set`.
+
+    Give the server ``FASTRTC_UDP_PORT=target_port`` and
+    ``FASTRTC_PUBLIC_ADDRESS=127.0.0.1:{proxy.port}``: clients then know only the proxy.
+    """
+
+    def __init__(self, target_port: int, seed: int = 1) -> None:
+        subprocess.run(
+            ["cargo", "build", "--release", "--quiet", "--package", "fastrtc-netem"],
+            cwd=REPOSITORY,
+            check=True,
+        )
+        self._process = subprocess.Popen(
+            [
+                str(REPOSITORY / "target" / "release" / "fastrtc-netem"),
+                "--target",
+                f"127.0.0.1:{target_port}",
+                "--seed",
+                str(seed),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.port: int = self._read()["port"]
+
+    def set(self, direction: Literal["up", "down", "both"] = "both", **conditions: float) -> None:
+        """Changes the network, for example ``set(loss=0.1, burst_packets=4)``,
+        ``set(outage=True)``, ``set(delay_ms=50, jitter_ms=200)``, ``set(reorder=0.05)``. What is not
+        named stays. "up" is from the client to the server."""
+        self._ask({"set": conditions, "direction": None if direction == "both" else direction})
+
+    def rebind(self) -> None:
+        """Gives every client a new source port, as a NAT that forgot does."""
+        self._ask({"rebind": True})
+
+    def stats(self) -> dict[str, Any]:
+        """Packets ``received`` and ``sent`` by the proxy in the directions ``up`` and ``down``."""
+        return self._ask({"stats": True})
+
+    def close(self) -> None:
+        """Ends the proxy."""
+        if self._process.stdin is not None and self._process.stdout is not None:
+            self._process.stdin.close()
+            self._process.wait(5)
+            self._process.stdout.close()
+
+    def __enter__(self) -> "BadNetwork":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        answer = self._read()
+        if "error" in answer:
+            raise ValueError(f"fastrtc-netem refused {command}: {answer['error']}")
+        return answer
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("fastrtc-netem ended; its reason is on standard error")
+        answer: dict[str, Any] = json.loads(line)
+        return answer

@@ -1,0 +1,96 @@
+"""Runs an app under uvicorn in a process of its own, as a user does. Knows nothing of browsers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+TESTS = Path(__file__).resolve().parents[1]
+START_S = 60.0
+STOP_S = 10.0
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that nobody on this machine's loopback address uses."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """``with Server("e2e.apps.echo:app") as server`` serves the app at ``server.url``.
+
+    Args:
+        app: what uvicorn is told to serve, importable from ``tests/``.
+        env: environment variables for the app.
+        python: the interpreter to run it with, so that other libraries can be measured too.
+    """
+
+    def __init__(
+        self, app: str, env: Mapping[str, str] | None = None, python: str = sys.executable
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.exit_code: int | None = None
+        self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - lives as long as we do
+        command = [python, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(self.port)]
+        self._process = subprocess.Popen(
+            [*command, "--no-access-log"],
+            cwd=TESTS,
+            env={**os.environ, "PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process to measure."""
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """Everything the server has printed."""
+        self._log.seek(0)
+        return self._log.read()
+
+    def __enter__(self) -> "Server":
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return self
+        self.stop()
+        raise RuntimeError(f"the server did not start; it printed:\n{self.log}")
+
+    def stop(self) -> None:
+        """Ends the server as Ctrl-C does, and by force when that takes over ten seconds."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self.exit_code = self._process.returncode
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if error is not None:
+            error.add_note(f"the server printed:\n{self.log}")
+        self._log.close()
