@@ -1,0 +1,426 @@
+//! PCM to paced Opus packets.
+//!
+//! Frames of 20 ms leave on ticks 20 ms apart. While there is audio the ticks do not drift and the
+//! RTP time runs on without a jump; when there is none, a few packets of silence end the talk spurt
+//! and then nothing is sent and nobody is woken. Loss reported by the receiver turns in-band FEC on.
+//!
+//! Silence is not transmitted. libopus 1.6 has DTX for CELT only on digital silence, after 200 ms,
+//! so silence is detected here, at [`SILENCE_PEAK`], the same way in every mode.
+
+use std::time::{Duration, Instant};
+
+use super::feed::{Feed, Format, Supply};
+use super::opus::{Encoder, Mode};
+use super::{AudioError, FRAME_TICKS, Pcm};
+
+/// The time between two ticks.
+const FRAME: Duration = Duration::from_millis(20);
+
+/// A tick missed by this much or more moves all that follow.
+const MAX_TICK_DELAY: Duration = Duration::from_millis(40);
+
+/// How long after its tick a partial frame waits for the rest.
+const PARTIAL_WAIT: Duration = FRAME;
+
+/// How long after a tick with nothing to send silence begins. A live source that is late by less
+/// has its frames sent as they come, and loses nothing.
+const STARVING_WAIT: Duration = MAX_TICK_DELAY;
+
+/// The most slots that a source which stalled may make up for.
+const MAX_MISSED_SLOTS: u32 = 10;
+
+/// A frame in which no sample exceeds this (-72 dBFS) is silence.
+pub const SILENCE_PEAK: u16 = 8;
+
+/// Packets that end a talk spurt: silence, so that the receiver fades from what was there, and last
+/// an empty frame, which tells it that the pause is meant and not loss.
+pub const TRAILING_PACKETS: u32 = 5;
+
+/// While the user plays silence, one packet in this many frames says that we are still here.
+const REFRESH_FRAMES: u32 = 20;
+
+/// How long FEC stays on after the last report of loss.
+const PROTECTION_HOLD: Duration = Duration::from_secs(10);
+
+/// Less announced loss than this makes Opus' copies too rare to be of use.
+const MIN_LOSS_PERCENT: u8 = 10;
+const MAX_LOSS_PERCENT: u8 = 40;
+
+/// No Opus packet of 20 ms is longer (RFC 6716, section 3.2.1, with two bytes of framing).
+const MAX_PACKET_BYTES: usize = 1_277;
+
+/// What the client can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboundConfig {
+    /// 1: stereo is mixed down; 2: stereo is sent as such. Mono is always sent as mono.
+    pub max_channels: u8,
+    /// Average bit rate; `None` means 48 kbit/s for mono and 96 kbit/s for stereo.
+    pub bitrate_bps: Option<u32>,
+}
+
+/// One packet, to be sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundPacket {
+    /// The Opus packet of 20 ms.
+    pub payload: Vec<u8>,
+    /// RTP time in ticks, from 0; jumps over time in which nothing was sent.
+    pub rtp_time: u64,
+    /// The first after a pause: RTP's marker bit.
+    pub start_of_talkspurt: bool,
+    /// Ticks of the user's audio that this packet accounts for: its own, and those of silent frames
+    /// that were not transmitted before it. 0 for packets that only end a talk spurt.
+    pub media_ticks: u32,
+}
+
+/// Counters since the track began, and what is going on now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutboundStats {
+    /// Packets given out.
+    pub packets: u64,
+    /// Their Opus payload in bytes.
+    pub payload_bytes: u64,
+    /// Packets of them without any of the user's audio.
+    pub trailing_packets: u64,
+    /// Silent frames that were not transmitted.
+    pub suppressed_frames: u64,
+    /// Ticks of the user's audio that were played, transmitted or not.
+    pub played_ticks: u64,
+    /// Ticks that came so late that the following ones moved.
+    pub late_ticks: u64,
+    /// Frames that Opus refused to encode.
+    pub encode_errors: u64,
+    /// Loss in percent that FEC protects against; 0 while it is off.
+    pub protection_percent: u8,
+}
+
+/// Loss as the receiver reported it.
+struct Protection {
+    percent: u8,
+    reported: Instant,
+}
+
+/// One outbound audio track; see the module.
+///
+/// After each [`push`](Self::push) or [`clear`](Self::clear), and at [`timeout`](Self::timeout),
+/// call [`poll`](Self::poll) until `None`.
+pub struct Outbound {
+    config: OutboundConfig,
+    feed: Feed,
+    encoder: Option<(Format, Encoder)>,
+    protection: Option<Protection>,
+    frame: Vec<i16>,
+    packet: Vec<u8>,
+    /// First byte of the last encoded packet, from which an empty one is made.
+    toc: Option<u8>,
+    /// Whether a talk spurt is on, trailing silence included.
+    talking: bool,
+    /// When the next frame is due, once there was one.
+    next_tick: Option<Instant>,
+    last_poll: Option<Instant>,
+    /// Until when a partial frame waits.
+    partial_until: Option<Instant>,
+    /// The user wants silence now: no wait before it begins.
+    cleared: bool,
+    /// Whether trailing silence has begun.
+    trailing: bool,
+    /// Slots that passed without the user's audio although a talk spurt was on. As many frames may
+    /// leave before their tick, so that a source that stalled is not late from then on.
+    missed_slots: u32,
+    /// Silent frames in a row, the user's and trailing ones.
+    silent_frames: u32,
+    /// Whether the next packet follows a pause.
+    after_pause: bool,
+    rtp_time: u64,
+    unreported_ticks: u32,
+    stats: OutboundStats,
+}
+
+impl Outbound {
+    /// A track for a client that can take `config`.
+    pub fn new(config: OutboundConfig) -> Result<Self, AudioError> {
+        Ok(Self {
+            config,
+            feed: Feed::new(config.max_channels)?,
+            encoder: None,
+            protection: None,
+            frame: Vec::new(),
+            packet: vec![0; MAX_PACKET_BYTES],
+            toc: None,
+            talking: false,
+            next_tick: None,
+            last_poll: None,
+            partial_until: None,
+            cleared: false,
+            trailing: false,
+            missed_slots: 0,
+            silent_frames: 0,
+            after_pause: true,
+            rtp_time: 0,
+            unreported_ticks: 0,
+            stats: OutboundStats::default(),
+        })
+    }
+
+    /// Queues audio of 4 to 384 kHz, mono or stereo, of any length; the caller bounds the queue.
+    pub fn push(&mut self, pcm: Pcm) -> Result<(), AudioError> {
+        self.feed.push(pcm)?;
+        self.cleared = false;
+        Ok(())
+    }
+
+    /// Drops what is queued; silence begins at the next tick.
+    pub fn clear(&mut self) {
+        self.feed.clear();
+        self.cleared = true;
+        self.missed_slots = 0;
+        self.partial_until = None;
+        self.unreported_ticks = 0;
+    }
+
+    /// Ticks of the user's audio that wait to be played.
+    pub fn queued_ticks(&self) -> u64 {
+        self.feed.queued_ticks()
+    }
+
+    /// The next packet to send at `now`.
+    pub fn poll(&mut self, now: Instant) -> Option<OutboundPacket> {
+        self.last_poll = Some(now);
+        loop {
+            let waits = match self.supply() {
+                Supply::Frame => self.missed_slots == 0 && self.next_tick > Some(now),
+                Supply::Partial => {
+                    let tick = self.next_tick.map_or(now, |tick| tick.max(now));
+                    now < *self.partial_until.get_or_insert(tick + PARTIAL_WAIT)
+                }
+                Supply::Empty => !self.talking || self.starving_until() > Some(now),
+            };
+            if waits {
+                return None;
+            }
+            if self.feed.is_drained() && self.silent_frames >= TRAILING_PACKETS {
+                return self.end_talkspurt(now);
+            }
+            if let Some(packet) = self.send_frame(now) {
+                return Some(packet);
+            }
+        }
+    }
+
+    /// When [`poll`](Self::poll) wants to be called without a push; `None` while idle.
+    pub fn timeout(&self) -> Option<Instant> {
+        match self.supply() {
+            Supply::Frame if self.missed_slots > 0 => self.last_poll,
+            Supply::Frame => self.next_tick.or(self.last_poll),
+            Supply::Partial => self.partial_until.or(self.last_poll),
+            Supply::Empty if self.talking => self.starving_until(),
+            Supply::Empty => None,
+        }
+    }
+
+    /// Takes note of a receiver report: `fraction_lost` is 0 to 1.
+    pub fn on_receiver_report(&mut self, fraction_lost: f32, now: Instant) {
+        if fraction_lost > 0.0 {
+            let percent = (fraction_lost * 100.0).ceil().clamp(0.0, 100.0) as u8;
+            let percent = percent.clamp(MIN_LOSS_PERCENT, MAX_LOSS_PERCENT);
+            // Loss comes in bursts: forget a high figure slowly.
+            let before = self
+                .protection
+                .as_ref()
+                .map_or(0, |protection| protection.percent);
+            let percent = percent.max(before.saturating_sub(2));
+            self.protection = Some(Protection {
+                percent,
+                reported: now,
+            });
+        }
+        self.expire_protection(now);
+    }
+
+    /// Counters and state.
+    pub fn stats(&self) -> OutboundStats {
+        let protection_percent = self.protection.as_ref().map_or(0, |p| p.percent);
+        OutboundStats {
+            protection_percent,
+            ..self.stats
+        }
+    }
+
+    fn supply(&self) -> Supply {
+        match self.feed.supply() {
+            // What a resampler holds back is all there is, and no one waits for it to grow.
+            Supply::Empty if !self.talking && !self.feed.is_drained() => Supply::Partial,
+            supply => supply,
+        }
+    }
+
+    /// Until when a frame may still come for a tick that has none.
+    fn starving_until(&self) -> Option<Instant> {
+        let begun = self.cleared || self.trailing;
+        self.next_tick
+            .map(|tick| if begun { tick } else { tick + STARVING_WAIT })
+    }
+
+    fn expire_protection(&mut self, now: Instant) {
+        let expired = |protection: &Protection| {
+            now.saturating_duration_since(protection.reported) >= PROTECTION_HOLD
+        };
+        if self.protection.as_ref().is_some_and(expired) {
+            self.protection = None;
+        }
+    }
+
+    /// Moves the clock over one frame; `is_user` tells whether it carries the user's audio.
+    fn take_slot(&mut self, now: Instant, is_user: bool) {
+        let tick = self.next_tick.unwrap_or(now);
+        let delay = now.saturating_duration_since(tick);
+        let slots = (delay.as_micros() / FRAME.as_micros()) as u32;
+        self.trailing = !is_user;
+        if !self.talking {
+            // Real time passed while nothing was sent; the RTP clock follows in whole frames.
+            self.talking = true;
+            self.rtp_time += u64::from(slots) * u64::from(FRAME_TICKS);
+            self.next_tick = Some(if slots == 0 { tick } else { now } + FRAME);
+            return;
+        }
+        if now < tick {
+            self.missed_slots = self.missed_slots.saturating_sub(1);
+            return;
+        }
+        if !is_user && !self.cleared {
+            self.missed_slots = (self.missed_slots + slots + 1).min(MAX_MISSED_SLOTS);
+        }
+        if delay < MAX_TICK_DELAY {
+            self.next_tick = Some(tick + FRAME);
+        } else {
+            self.stats.late_ticks += u64::from(is_user);
+            self.next_tick = Some(now + FRAME);
+        }
+    }
+
+    /// Takes a frame and sends it, unless it is silence that need not be sent.
+    fn send_frame(&mut self, now: Instant) -> Option<OutboundPacket> {
+        self.expire_protection(now);
+        let format = self.feed.format()?;
+        let ticks = self.feed.take(&mut self.frame);
+        self.partial_until = None;
+        self.take_slot(now, ticks > 0);
+        self.stats.played_ticks += u64::from(ticks);
+        self.unreported_ticks += ticks;
+        let silent = self
+            .frame
+            .iter()
+            .all(|sample| sample.unsigned_abs() <= SILENCE_PEAK);
+        self.silent_frames = if silent {
+            self.silent_frames.saturating_add(1)
+        } else {
+            0
+        };
+        let packet = if self.silent_frames < TRAILING_PACKETS {
+            self.encode(format)
+        } else if self.silent_frames.is_multiple_of(REFRESH_FRAMES)
+            || self.silent_frames == TRAILING_PACKETS
+        {
+            self.empty_packet()
+        } else {
+            self.stats.suppressed_frames += 1;
+            self.after_pause = true;
+            None
+        };
+        self.rtp_time += u64::from(FRAME_TICKS);
+        if ticks == 0 && self.silent_frames >= TRAILING_PACKETS {
+            self.fall_idle();
+        }
+        packet
+    }
+
+    /// The user's audio ended in silence: accounts for what was not transmitted of it.
+    fn end_talkspurt(&mut self, now: Instant) -> Option<OutboundPacket> {
+        let mut packet = None;
+        if self.unreported_ticks > 0 {
+            self.take_slot(now, false);
+            packet = self.empty_packet();
+            self.rtp_time += u64::from(FRAME_TICKS);
+        }
+        self.fall_idle();
+        packet
+    }
+
+    fn fall_idle(&mut self) {
+        self.talking = false;
+        self.missed_slots = 0;
+        self.after_pause = true;
+    }
+
+    fn encode(&mut self, format: Format) -> Option<OutboundPacket> {
+        let mode = self
+            .protection
+            .as_ref()
+            .map_or(Mode::Clean, |protection| Mode::Lossy {
+                loss_percent: protection.percent,
+            });
+        let encoded = match prepared(&mut self.encoder, format, mode, self.config.bitrate_bps) {
+            Ok(encoder) => encoder.encode(&self.frame, &mut self.packet),
+            Err(error) => Err(error),
+        };
+        match encoded {
+            Ok(length) => {
+                let payload = self.packet[..length].to_vec();
+                self.toc = payload.first().copied();
+                let start_of_talkspurt = std::mem::take(&mut self.after_pause);
+                Some(self.packet_of(payload, start_of_talkspurt))
+            }
+            Err(_) => {
+                self.stats.encode_errors += 1;
+                None
+            }
+        }
+    }
+
+    /// A packet of one frame without content (RFC 6716, section 3.2.1, code 0): the receiver goes on
+    /// with comfort noise.
+    fn empty_packet(&mut self) -> Option<OutboundPacket> {
+        let toc = self.toc?;
+        Some(self.packet_of(vec![toc & 0b1111_1100], false))
+    }
+
+    fn packet_of(&mut self, payload: Vec<u8>, start_of_talkspurt: bool) -> OutboundPacket {
+        self.stats.packets += 1;
+        self.stats.payload_bytes += payload.len() as u64;
+        let media_ticks = std::mem::take(&mut self.unreported_ticks);
+        self.stats.trailing_packets += u64::from(media_ticks == 0);
+        OutboundPacket {
+            payload,
+            rtp_time: self.rtp_time,
+            start_of_talkspurt,
+            media_ticks,
+        }
+    }
+}
+
+/// The encoder for `format` in `mode`: the one at hand, or a new one when the format changed.
+fn prepared(
+    encoder: &mut Option<(Format, Encoder)>,
+    format: Format,
+    mode: Mode,
+    bitrate_bps: Option<u32>,
+) -> Result<&mut Encoder, AudioError> {
+    if encoder
+        .as_ref()
+        .is_none_or(|(current, _)| *current != format)
+    {
+        let bitrate_bps = bitrate_bps.unwrap_or(48_000 * u32::from(format.channels));
+        *encoder = Some((
+            format,
+            Encoder::new(format.rate_hz, format.channels, bitrate_bps)?,
+        ));
+    }
+    match encoder {
+        Some((_, encoder)) => {
+            if encoder.mode() != mode {
+                encoder.set_mode(mode)?;
+            }
+            Ok(encoder)
+        }
+        None => unreachable!("an encoder was just made"),
+    }
+}
