@@ -1,0 +1,335 @@
+//! The hand-over between media threads and Python event loops.
+//!
+//! Media threads push into bounded, lock-free queues and raise one wake descriptor per event
+//! loop; Python drains them all at once. Neither side ever waits for the other, and nothing here
+//! knows of the GIL.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_queue::{ArrayQueue, SegQueue};
+
+use crate::audio::Pcm;
+use crate::stats::Stats;
+
+/// Frames of audio that may wait for Python, about five seconds; then the oldest is dropped.
+const AUDIO_BACKLOG: usize = 250;
+/// Encoded video frames that may wait for Python; then the oldest is dropped.
+const VIDEO_BACKLOG: usize = 30;
+/// Messages of the client that may wait for Python; then new ones are refused.
+const TEXT_BACKLOG: usize = 256;
+
+/// What a session's control plane is told of its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Media or the data channel is open, or came back.
+    Live,
+    /// Nothing was heard for a while; it may come back.
+    Disconnected,
+    /// Over, with the reason.
+    Closed(String),
+}
+
+/// Why an offer was refused: the kind of `OfferError` and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// `invalid_sdp` or `unsupported_media`.
+    pub kind: &'static str,
+    /// What was wrong, what was received, what to do.
+    pub message: String,
+}
+
+/// One complete encoded video frame on its way to Python.
+#[derive(Debug)]
+pub struct EncodedVideo {
+    /// The frame's bytes.
+    pub data: Arc<[u8]>,
+    /// `vp8`, `vp9`, `h264` or `av1`.
+    pub codec: &'static str,
+    /// 90 kHz ticks.
+    pub rtp_time: u64,
+    /// False after a loss.
+    pub contiguous: bool,
+    /// Whether it can be decoded without the frames before it.
+    pub keyframe: bool,
+    /// Milliseconds from its first packet to its completion.
+    pub age_ms: f64,
+}
+
+/// What a media thread has to say to the control plane.
+#[derive(Debug)]
+pub enum Event {
+    /// Decoded audio at the handler's rate and layout.
+    Audio(Pcm),
+    /// Text from the data channel.
+    Text(String),
+    /// The session's life.
+    State(State),
+    /// The outcome of a renegotiation, by its number.
+    Answer(u64, Result<String, Refusal>),
+    /// Encoded video.
+    Video(EncodedVideo),
+    /// The client cannot decode what it was sent.
+    KeyframeRequest,
+    /// Bandwidth towards the client, bits per second.
+    Bitrate(u64),
+}
+
+/// The queues of one peer towards Python.
+pub struct Mailbox {
+    /// The peer's number.
+    pub id: u64,
+    hub: Arc<Hub>,
+    audio: ArrayQueue<Pcm>,
+    video: ArrayQueue<EncodedVideo>,
+    control: Mutex<VecDeque<Event>>,
+    /// Whether the mailbox already stands in the hub's list.
+    listed: AtomicBool,
+    started: AtomicBool,
+    dropped_audio: AtomicU64,
+    dropped_video: AtomicU64,
+    dropped_text: AtomicU64,
+}
+
+impl Mailbox {
+    /// A mailbox that reports to `hub`.
+    pub fn new(id: u64, hub: Arc<Hub>) -> Self {
+        Self {
+            id,
+            hub,
+            audio: ArrayQueue::new(AUDIO_BACKLOG),
+            video: ArrayQueue::new(VIDEO_BACKLOG),
+            control: Mutex::new(VecDeque::new()),
+            listed: AtomicBool::new(false),
+            started: AtomicBool::new(false),
+            dropped_audio: AtomicU64::new(0),
+            dropped_video: AtomicU64::new(0),
+            dropped_text: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets events through; those that already wait are announced.
+    pub fn start(self: &Arc<Self>) {
+        self.started.store(true, Ordering::Release);
+        self.announce();
+    }
+
+    /// Whether anyone listens yet.
+    pub fn is_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// Queues one event, by the policy of its kind.
+    pub fn push(self: &Arc<Self>, event: Event) {
+        match event {
+            Event::Audio(pcm) => {
+                if self.audio.force_push(pcm).is_some() {
+                    self.dropped_audio.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Event::Video(frame) => {
+                if self.video.force_push(frame).is_some() {
+                    self.dropped_video.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            other => {
+                let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_text = matches!(other, Event::Text(_));
+                if is_text && control.len() >= TEXT_BACKLOG {
+                    self.dropped_text.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                control.push_back(other);
+            }
+        }
+        if self.is_started() {
+            self.announce();
+        }
+    }
+
+    fn announce(self: &Arc<Self>) {
+        if !self.listed.swap(true, Ordering::AcqRel) {
+            self.hub.ready.push(Arc::clone(self));
+            self.hub.raise();
+        }
+    }
+
+    /// Adds what was dropped for want of room to `stats`.
+    pub fn add_to(&self, stats: &mut Stats) {
+        stats.set("dropped_audio_frames", self.dropped_audio.load(Ordering::Relaxed) as f64);
+        stats.set("dropped_video_frames", self.dropped_video.load(Ordering::Relaxed) as f64);
+        stats.set("dropped_messages", self.dropped_text.load(Ordering::Relaxed) as f64);
+        stats.set("waiting_audio_frames", self.audio.len() as f64);
+    }
+}
+
+/// The meeting point of one Python event loop with all media threads.
+pub struct Hub {
+    ready: SegQueue<Arc<Mailbox>>,
+    raised: AtomicBool,
+    wake: Wake,
+}
+
+impl Hub {
+    /// A hub with its own wake descriptor.
+    ///
+    /// # Errors
+    /// The system is out of file descriptors.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { ready: SegQueue::new(), raised: AtomicBool::new(false), wake: Wake::new()? })
+    }
+
+    /// The descriptor that becomes readable when events wait.
+    pub fn fd(&self) -> RawFd {
+        self.wake.fd()
+    }
+
+    fn raise(&self) {
+        if !self.raised.swap(true, Ordering::AcqRel) {
+            self.wake.raise();
+        }
+    }
+
+    /// Hands every waiting event to `take`, with the peer's number.
+    pub fn drain(&self, mut take: impl FnMut(u64, Event)) {
+        self.wake.lower();
+        self.raised.store(false, Ordering::Release);
+        // One round: a mailbox listed again meanwhile raises the descriptor again.
+        for _ in 0..self.ready.len() {
+            let Some(mailbox) = self.ready.pop() else { break };
+            mailbox.listed.store(false, Ordering::Release);
+            let control = std::mem::take(
+                &mut *mailbox.control.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            // A session learns that it is live before its first frame, that it is over after its last.
+            let mut last = None;
+            for event in control {
+                match event {
+                    Event::State(State::Closed(_)) => last = Some(event),
+                    other => take(mailbox.id, other),
+                }
+            }
+            while let Some(pcm) = mailbox.audio.pop() {
+                take(mailbox.id, Event::Audio(pcm));
+            }
+            while let Some(frame) = mailbox.video.pop() {
+                take(mailbox.id, Event::Video(frame));
+            }
+            if let Some(event) = last {
+                take(mailbox.id, event);
+            }
+        }
+    }
+}
+
+/// A descriptor that a thread raises and an event loop watches.
+#[cfg(target_os = "linux")]
+struct Wake(std::os::fd::OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Wake {
+    fn new() -> io::Result<Self> {
+        use rustix::event::{EventfdFlags, eventfd};
+        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// A full counter refuses the write, and is readable all the same.
+    fn raise(&self) {
+        while rustix::io::write(&self.0, &1u64.to_ne_bytes()) == Err(rustix::io::Errno::INTR) {}
+    }
+
+    fn lower(&self) {
+        let mut count = [0; 8];
+        while rustix::io::read(&self.0, &mut count) == Err(rustix::io::Errno::INTR) {}
+    }
+}
+
+/// A descriptor that a thread raises and an event loop watches.
+#[cfg(not(target_os = "linux"))]
+struct Wake(std::os::unix::net::UnixStream, std::os::unix::net::UnixStream);
+
+#[cfg(not(target_os = "linux"))]
+impl Wake {
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        Ok(Self(reader, writer))
+    }
+
+    fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// A full socket refuses the write, and is readable all the same.
+    fn raise(&self) {
+        use std::io::Write;
+        while matches!((&self.1).write(&[1]), Err(error) if error.kind() == io::ErrorKind::Interrupted) {}
+    }
+
+    fn lower(&self) {
+        use std::io::Read;
+        let mut bytes = [0; 64];
+        while matches!((&self.0).read(&mut bytes), Ok(count) if count == bytes.len()) {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pcm(sample: i16) -> Event {
+        Event::Audio(Pcm { samples: vec![sample], rate_hz: 48_000, channels: 1 })
+    }
+
+    fn drained(hub: &Hub) -> Vec<Event> {
+        let mut events = Vec::new();
+        hub.drain(|_, event| events.push(event));
+        events
+    }
+
+    #[test]
+    fn nothing_is_announced_before_the_start() {
+        let hub = Arc::new(Hub::new().unwrap());
+        let mailbox = Arc::new(Mailbox::new(7, Arc::clone(&hub)));
+        mailbox.push(pcm(1));
+        assert!(drained(&hub).is_empty());
+        mailbox.start();
+        assert_eq!(drained(&hub).len(), 1);
+    }
+
+    #[test]
+    fn a_full_backlog_drops_the_oldest_audio_and_counts_it() {
+        let hub = Arc::new(Hub::new().unwrap());
+        let mailbox = Arc::new(Mailbox::new(7, Arc::clone(&hub)));
+        mailbox.start();
+        for sample in 0..AUDIO_BACKLOG as i16 + 3 {
+            mailbox.push(pcm(sample));
+        }
+        let events = drained(&hub);
+        assert_eq!(events.len(), AUDIO_BACKLOG);
+        assert!(matches!(&events[0], Event::Audio(pcm) if pcm.samples == [3]));
+        let mut stats = Stats::default();
+        mailbox.add_to(&mut stats);
+        assert_eq!(stats.get("dropped_audio_frames"), Some(3.0));
+    }
+
+    #[test]
+    fn the_end_comes_after_the_last_frame() {
+        let hub = Arc::new(Hub::new().unwrap());
+        let mailbox = Arc::new(Mailbox::new(7, Arc::clone(&hub)));
+        mailbox.start();
+        mailbox.push(Event::State(State::Closed("bye".into())));
+        mailbox.push(pcm(1));
+        let events = drained(&hub);
+        assert!(matches!(events[0], Event::Audio(_)));
+        assert!(matches!(events[1], Event::State(State::Closed(_))));
+    }
+}

@@ -1,0 +1,580 @@
+//! One client: a `str0m::Rtc`, its tracks and its data channel, without sockets or clocks.
+//!
+//! Datagrams, commands and the time come in as arguments; datagrams to send, events and the next
+//! deadline come out. After each mutation the engine is drained to its timeout, as str0m demands.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use str0m::bwe::{Bitrate, BweKind};
+use str0m::change::SdpOffer;
+use str0m::channel::ChannelId;
+use str0m::format::Codec;
+use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaKind, MediaTime, Mid};
+use str0m::net::{Protocol, Receive, Transmit};
+use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
+
+use crate::audio::{AudioError, Inbound, InboundConfig, Outbound, OutboundConfig};
+use crate::handover::{EncodedVideo, Event, Mailbox, Refusal, State};
+use crate::offer::{self, Allowed};
+use crate::playout::Playout;
+use crate::stats::Stats;
+
+/// A peer that has not connected by then is given up.
+const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+/// How long a goodbye may take to leave.
+const CLOSE_WITHIN: Duration = Duration::from_millis(300);
+/// Messages that may wait for the data channel to open.
+const MAX_EARLY_TEXTS: usize = 64;
+/// What the bandwidth probes keep up and aim for when there is video, bits per second.
+const VIDEO_BITRATES_BPS: (u64, u64) = (100_000, 2_500_000);
+
+/// How one peer is set up.
+#[derive(Debug, Clone)]
+pub struct PeerConfig {
+    /// Which tracks fit.
+    pub allowed: Allowed,
+    /// Rate of inbound audio for the handler.
+    pub rate_hz: u32,
+    /// Channels of inbound audio for the handler, 1 or 2.
+    pub channels: u8,
+    /// Opus bit rate; the default depends on the channels.
+    pub audio_bitrate_bps: Option<u32>,
+    /// Silence of the network after which the peer counts as disconnected.
+    pub disconnect_after: Duration,
+    /// Time a disconnected peer is kept.
+    pub close_after: Duration,
+}
+
+/// The part of a peer that the control plane shares with its shard.
+pub struct Link {
+    /// Events towards Python.
+    pub mailbox: Arc<Mailbox>,
+    /// Audio towards the client.
+    pub playout: Playout,
+    /// Whether the data channel takes messages.
+    pub channel_open: AtomicBool,
+    /// Whether the client offered a data channel, so that messages may wait for it.
+    pub channel_offered: AtomicBool,
+    /// What was measured last.
+    pub stats: Mutex<Stats>,
+}
+
+/// What the control plane asks of a peer.
+pub enum Command {
+    /// A trickled remote candidate.
+    Candidate(Candidate),
+    /// A later offer, with the number for its answer.
+    Renegotiate(u64, String),
+    /// A message for the data channel.
+    Text(String),
+    /// An encoded frame: bytes, 90 kHz ticks, codec.
+    Video(Vec<u8>, u64, Codec),
+    /// Ask the client for a keyframe.
+    RequestKeyframe,
+    /// New audio waits in the playout queue.
+    Play,
+    /// Say goodbye.
+    Close,
+}
+
+/// What a peer asks of its shard.
+pub trait Outlet {
+    /// Sends a datagram.
+    fn transmit(&mut self, transmit: Transmit);
+    /// The client proved that it owns `address`.
+    fn authenticated(&mut self, address: SocketAddr);
+    /// Connectivity checks go to `address`, which has proved nothing yet.
+    fn checking(&mut self, address: SocketAddr);
+    /// From now on the peer answers to this ICE user fragment too.
+    fn local_ufrag(&mut self, ufrag: &str);
+}
+
+enum Phase {
+    Connecting { until: Instant },
+    Live,
+    Disconnected { until: Instant },
+    Closing { until: Instant },
+    Closed,
+}
+
+/// One client.
+pub struct Peer {
+    rtc: Rtc,
+    config: PeerConfig,
+    link: Arc<Link>,
+    phase: Phase,
+    rtc_deadline: Instant,
+    last_heard: Instant,
+    responses_received: u64,
+    connected: bool,
+    audio_mid: Option<Mid>,
+    video_mid: Option<Mid>,
+    channel: Option<ChannelId>,
+    early_texts: VecDeque<String>,
+    inbound: Inbound,
+    outbound: Outbound,
+    playout_epoch: u64,
+    rejected_datagrams: u64,
+}
+
+impl Peer {
+    /// A peer around an engine that has already answered its first offer.
+    ///
+    /// # Errors
+    /// The audio configuration is not one that Opus can serve.
+    pub fn new(
+        rtc: Rtc,
+        config: PeerConfig,
+        stereo_out: bool,
+        link: Arc<Link>,
+        now: Instant,
+    ) -> Result<Self, AudioError> {
+        Ok(Self {
+            inbound: Inbound::new(InboundConfig { rate_hz: config.rate_hz, channels: config.channels })?,
+            outbound: Outbound::new(OutboundConfig {
+                max_channels: if stereo_out { 2 } else { 1 },
+                bitrate_bps: config.audio_bitrate_bps,
+            })?,
+            rtc,
+            config,
+            link,
+            phase: Phase::Connecting { until: now + CONNECT_WITHIN },
+            rtc_deadline: now,
+            last_heard: now,
+            responses_received: 0,
+            connected: false,
+            audio_mid: None,
+            video_mid: None,
+            channel: None,
+            early_texts: VecDeque::new(),
+            playout_epoch: 0,
+            rejected_datagrams: 0,
+        })
+    }
+
+    /// The state shared with the control plane.
+    pub fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// Whether the shard may forget the peer.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// When [`Peer::handle_timeout`] wants to be called, at the latest.
+    pub fn deadline(&self) -> Instant {
+        let mut deadline = self.rtc_deadline;
+        for timeout in [self.inbound.timeout(), self.outbound_timeout()].into_iter().flatten() {
+            deadline = deadline.min(timeout);
+        }
+        deadline.min(match self.phase {
+            Phase::Connecting { until } | Phase::Disconnected { until } | Phase::Closing { until } => until,
+            Phase::Live => self.last_heard + self.config.disconnect_after,
+            Phase::Closed => deadline,
+        })
+    }
+
+    /// Takes one datagram.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        proto: Protocol,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+        out: &mut dyn Outlet,
+    ) {
+        match Receive::new(proto, source, destination, bytes) {
+            Ok(receive) => {
+                if self.rtc.handle_input(Input::Receive(now, receive)).is_err() {
+                    self.rejected_datagrams += 1;
+                }
+                self.drain(now, out);
+            }
+            Err(_) => self.rejected_datagrams += 1,
+        }
+        self.advance(now, out);
+    }
+
+    /// Lets time pass.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut dyn Outlet) {
+        if now >= self.rtc_deadline {
+            if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
+                self.end(&format!("the connection failed: {error}"));
+            }
+            self.drain(now, out);
+        }
+        self.advance(now, out);
+    }
+
+    /// Does what the control plane asked for.
+    pub fn handle_command(&mut self, now: Instant, command: Command, out: &mut dyn Outlet) {
+        match command {
+            Command::Candidate(candidate) => self.rtc.add_remote_candidate(candidate),
+            Command::Renegotiate(request, sdp) => {
+                let answer = self.renegotiate(&sdp, out);
+                self.link.mailbox.push(Event::Answer(request, answer));
+            }
+            Command::Text(text) => self.send_text(text),
+            Command::Video(data, rtp_time, codec) => self.send_video(now, data, rtp_time, codec),
+            Command::RequestKeyframe => self.request_keyframe(),
+            Command::Play => {}
+            Command::Close => self.close(now),
+        }
+        self.drain(now, out);
+        self.advance(now, out);
+    }
+
+    fn renegotiate(&mut self, sdp: &str, out: &mut dyn Outlet) -> Result<String, Refusal> {
+        offer::inspect(sdp, self.config.allowed)?;
+        let offer = SdpOffer::from_sdp_string(sdp)
+            .map_err(|error| offer::invalid(format!("the offer does not parse: {error}")))?;
+        let answer = self
+            .rtc
+            .sdp_api()
+            .accept_offer(offer)
+            .map_err(|error| offer::invalid(format!("the offer cannot be answered: {error}")))?;
+        out.local_ufrag(&self.rtc.direct_api().local_ice_credentials().ufrag);
+        Ok(answer.to_sdp_string())
+    }
+
+    fn send_text(&mut self, text: String) {
+        match self.channel.and_then(|id| self.rtc.channel(id)) {
+            Some(mut channel) => {
+                // A full buffer means the client stopped reading; it loses the message, not the call.
+                let _accepted = channel.write(false, text.as_bytes());
+            }
+            None if self.early_texts.len() < MAX_EARLY_TEXTS => self.early_texts.push_back(text),
+            None => {}
+        }
+    }
+
+    fn send_video(&mut self, now: Instant, data: Vec<u8>, rtp_time: u64, codec: Codec) {
+        let Some(writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else { return };
+        let Some(pt) = writer
+            .payload_params()
+            .find(|params| params.spec().codec == codec)
+            .map(|params| params.pt())
+        else {
+            return;
+        };
+        let time = MediaTime::new(rtp_time, Frequency::NINETY_KHZ);
+        if let Err(error) = writer.write(pt, now, time, data) {
+            self.end(&format!("sending video failed: {error}"));
+        }
+    }
+
+    fn request_keyframe(&mut self) {
+        let Some(mut writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else { return };
+        if writer.is_request_keyframe_possible(KeyframeRequestKind::Pli)
+            && let Err(error) = writer.request_keyframe(None, KeyframeRequestKind::Pli)
+        {
+            self.end(&format!("asking for a keyframe failed: {error}"));
+        }
+    }
+
+    fn close(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Closing { .. } | Phase::Closed) {
+            return;
+        }
+        self.link.mailbox.push(Event::State(State::Closed("closed by the server".into())));
+        self.link.channel_open.store(false, Ordering::Release);
+        self.phase = match self.rtc.close() {
+            Ok(()) => Phase::Closing { until: now + CLOSE_WITHIN },
+            Err(_) => Phase::Closed,
+        };
+    }
+
+    /// Ends the session from this side of the wire, with the reason.
+    fn end(&mut self, reason: &str) {
+        if !matches!(self.phase, Phase::Closing { .. } | Phase::Closed) {
+            self.link.mailbox.push(Event::State(State::Closed(reason.into())));
+        }
+        self.link.channel_open.store(false, Ordering::Release);
+        self.phase = Phase::Closed;
+    }
+
+    /// Everything the engine has to say, to its timeout.
+    fn drain(&mut self, now: Instant, out: &mut dyn Outlet) {
+        loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(deadline)) => {
+                    self.rtc_deadline = deadline;
+                    break;
+                }
+                Ok(Output::Transmit(transmit)) => self.transmit(now, transmit, out),
+                Ok(Output::Event(event)) => self.on_event(now, event),
+                Err(error) => {
+                    self.end(&format!("the connection failed: {error}"));
+                    return;
+                }
+            }
+        }
+        if !self.rtc.is_alive() {
+            self.end("the client closed the connection");
+        }
+    }
+
+    fn transmit(&mut self, now: Instant, transmit: Transmit, out: &mut dyn Outlet) {
+        // RFC 8489: a binding success response answers an authenticated request.
+        match transmit.contents.get(..2) {
+            Some([1, 1]) => {
+                self.heard(now);
+                out.authenticated(transmit.destination);
+            }
+            Some([0, 1]) => out.checking(transmit.destination),
+            _ => {}
+        }
+        out.transmit(transmit);
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.last_heard = now;
+        if matches!(self.phase, Phase::Disconnected { .. }) {
+            self.phase = Phase::Live;
+            self.link.mailbox.push(Event::State(State::Live));
+        }
+    }
+
+    fn go_live(&mut self) {
+        if matches!(self.phase, Phase::Connecting { .. }) {
+            self.phase = Phase::Live;
+            self.link.mailbox.push(Event::State(State::Live));
+        }
+    }
+
+    fn on_event(&mut self, now: Instant, event: RtcEvent) {
+        match event {
+            RtcEvent::Connected => {
+                self.connected = true;
+                self.heard(now);
+                if self.audio_mid.is_some() || self.video_mid.is_some() {
+                    self.go_live();
+                }
+            }
+            RtcEvent::MediaAdded(media) => {
+                let slot = match media.kind {
+                    MediaKind::Audio => &mut self.audio_mid,
+                    MediaKind::Video => &mut self.video_mid,
+                };
+                slot.get_or_insert(media.mid);
+                if media.kind == MediaKind::Video {
+                    let (minimum, desired) = VIDEO_BITRATES_BPS;
+                    self.rtc.bwe().set_bitrate(Bitrate::from(minimum), Bitrate::from(desired));
+                }
+                if self.connected {
+                    self.go_live();
+                }
+            }
+            RtcEvent::MediaData(data) => {
+                self.heard(now);
+                self.on_media(now, data);
+            }
+            RtcEvent::ChannelOpen(id, _label) => {
+                self.channel = Some(id);
+                self.link.channel_open.store(true, Ordering::Release);
+                for text in std::mem::take(&mut self.early_texts) {
+                    self.send_text(text);
+                }
+                self.go_live();
+            }
+            RtcEvent::ChannelData(data) => {
+                self.heard(now);
+                if let Ok(text) = String::from_utf8(data.data) {
+                    self.link.mailbox.push(Event::Text(text));
+                }
+            }
+            RtcEvent::ChannelClose(id) if self.channel == Some(id) => {
+                self.channel = None;
+                self.link.channel_open.store(false, Ordering::Release);
+            }
+            RtcEvent::KeyframeRequest(_) => self.link.mailbox.push(Event::KeyframeRequest),
+            RtcEvent::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
+                self.link.mailbox.push(Event::Bitrate(estimate.as_u64()));
+            }
+            RtcEvent::PeerStats(stats) => {
+                if let Some(pair) = &stats.selected_candidate_pair {
+                    if pair.responses_received > self.responses_received {
+                        self.heard(now);
+                    }
+                    self.responses_received = pair.responses_received;
+                }
+                self.with_stats(|all| {
+                    all.set("bytes_received", stats.peer_bytes_rx as f64);
+                    all.set("bytes_sent", stats.peer_bytes_tx as f64);
+                    if let Some(rtt) = stats.rtt.or_else(|| {
+                        stats.selected_candidate_pair.as_ref()?.current_round_trip_time
+                    }) {
+                        all.set("round_trip_time_ms", rtt.as_secs_f64() * 1e3);
+                    }
+                });
+                self.publish_audio_stats();
+            }
+            RtcEvent::MediaEgressStats(stats) if Some(stats.mid) == self.audio_mid => {
+                if let Some(loss) = stats.loss {
+                    self.outbound.on_receiver_report(loss, now);
+                    self.with_stats(|all| all.set("remote_audio_loss", f64::from(loss)));
+                }
+            }
+            RtcEvent::MediaEgressStats(stats) if Some(stats.mid) == self.video_mid => {
+                self.with_stats(|all| {
+                    all.set("video_bytes_sent", stats.bytes as f64);
+                    all.set("video_packets_sent", stats.packets as f64);
+                    all.set("video_nacks_received", stats.nacks as f64);
+                    all.set("video_plis_received", stats.plis as f64);
+                    if let Some(loss) = stats.loss {
+                        all.set("remote_video_loss", f64::from(loss));
+                    }
+                });
+            }
+            RtcEvent::MediaIngressStats(stats) if Some(stats.mid) == self.video_mid => {
+                self.with_stats(|all| {
+                    all.set("video_bytes_received", stats.bytes as f64);
+                    all.set("video_packets_received", stats.packets as f64);
+                    all.set("video_nacks_sent", stats.nacks as f64);
+                    all.set("video_plis_sent", stats.plis as f64);
+                });
+            }
+            RtcEvent::Closed => self.end("the client closed the connection"),
+            _ => {}
+        }
+    }
+
+    fn on_media(&mut self, now: Instant, data: MediaData) {
+        let codec = data.params.spec().codec;
+        if Some(data.mid) == self.audio_mid && codec == Codec::Opus {
+            if self.link.mailbox.is_started() {
+                let seq = **data.seq_range.start();
+                self.inbound.push(seq, data.time.numer(), data.data, now);
+            }
+        } else if Some(data.mid) == self.video_mid
+            && let Some(name) = codec_name(codec)
+        {
+            let keyframe = data.is_keyframe();
+            self.link.mailbox.push(Event::Video(EncodedVideo {
+                codec: name,
+                rtp_time: data.time.numer(),
+                contiguous: data.contiguous,
+                keyframe,
+                age_ms: now.saturating_duration_since(data.network_time).as_secs_f64() * 1e3,
+                data: data.data,
+            }));
+        }
+    }
+
+    /// Audio both ways and the session's life, after every input.
+    fn advance(&mut self, now: Instant, out: &mut dyn Outlet) {
+        while let Some(frame) = self.inbound.poll(now) {
+            self.link.mailbox.push(Event::Audio(frame.pcm));
+        }
+        self.send_audio(now, out);
+        match self.phase {
+            Phase::Connecting { until } if now >= until => {
+                self.end("the client did not connect within 30 s");
+            }
+            Phase::Live if now >= self.last_heard + self.config.disconnect_after => {
+                self.phase = Phase::Disconnected { until: now + self.config.close_after };
+                self.link.mailbox.push(Event::State(State::Disconnected));
+            }
+            Phase::Disconnected { until } if now >= until => {
+                self.end("the client was not heard again");
+            }
+            Phase::Closing { until } if now >= until => self.phase = Phase::Closed,
+            _ => {}
+        }
+    }
+
+    /// Playout waits while nobody is there to hear it.
+    fn can_play(&self) -> bool {
+        self.connected && self.audio_mid.is_some() && matches!(self.phase, Phase::Live)
+    }
+
+    fn outbound_timeout(&self) -> Option<Instant> {
+        if self.can_play() { self.outbound.timeout() } else { None }
+    }
+
+    fn send_audio(&mut self, now: Instant, out: &mut dyn Outlet) {
+        let epoch = self.link.playout.epoch();
+        if epoch != self.playout_epoch {
+            self.playout_epoch = epoch;
+            self.outbound.clear();
+        }
+        while let Some((epoch, pcm)) = self.link.playout.pop() {
+            if epoch != self.playout_epoch {
+                self.playout_epoch = epoch;
+                self.outbound.clear();
+            }
+            if let Err(error) = self.outbound.push(pcm) {
+                self.end(&format!("sending audio failed: {error}"));
+                return;
+            }
+        }
+        if !self.can_play() {
+            return;
+        }
+        while let Some(packet) = self.outbound.poll(now) {
+            let ticks = u64::from(packet.media_ticks);
+            if ticks > 0 && !self.link.playout.commit(self.playout_epoch, ticks) {
+                self.playout_epoch = self.link.playout.epoch();
+                self.outbound.clear();
+                continue;
+            }
+            let Some(writer) = self.audio_mid.and_then(|mid| self.rtc.writer(mid)) else { return };
+            let Some(pt) = writer
+                .payload_params()
+                .find(|params| params.spec().codec == Codec::Opus)
+                .map(|params| params.pt())
+            else {
+                return;
+            };
+            let time = MediaTime::new(packet.rtp_time, Frequency::FORTY_EIGHT_KHZ);
+            let written = writer
+                .start_of_talkspurt(packet.start_of_talkspurt)
+                .write(pt, now, time, packet.payload);
+            if let Err(error) = written {
+                self.end(&format!("sending audio failed: {error}"));
+                return;
+            }
+            self.drain(now, out);
+        }
+    }
+
+    fn with_stats(&self, change: impl FnOnce(&mut Stats)) {
+        change(&mut self.link.stats.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes the audio counters into the shared statistics, once a second.
+    fn publish_audio_stats(&self) {
+        let (inbound, outbound) = (self.inbound.stats(), self.outbound.stats());
+        self.with_stats(|all| {
+            all.set("audio_packets_received", inbound.received as f64);
+            all.set("audio_packets_lost", inbound.lost as f64);
+            all.set("audio_packets_late", inbound.late as f64);
+            all.set("audio_packets_duplicated", inbound.duplicated as f64);
+            all.set("audio_packets_recovered_by_fec", inbound.recovered_fec as f64);
+            all.set("audio_concealed_s", inbound.concealed_samples_48k as f64 / 48_000.0);
+            all.set("audio_decode_errors", inbound.decode_errors as f64);
+            all.set("audio_jitter_ms", f64::from(inbound.jitter_ms));
+            all.set("audio_reorder_wait_ms", f64::from(inbound.reorder_wait_ms));
+            all.set("audio_packets_sent", outbound.packets as f64);
+            all.set("audio_queued_s", self.link.playout.queued_s());
+            all.set("rejected_datagrams", self.rejected_datagrams as f64);
+        });
+    }
+}
+
+/// The border's name of a video codec that can be exchanged.
+fn codec_name(codec: Codec) -> Option<&'static str> {
+    match codec {
+        Codec::Vp8 => Some("vp8"),
+        Codec::Vp9 => Some("vp9"),
+        Codec::H264 => Some("h264"),
+        Codec::Av1 => Some("av1"),
+        _ => None,
+    }
+}

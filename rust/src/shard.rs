@@ -1,0 +1,407 @@
+//! One media thread: it drives its peers, fires their timers and sends what they have to send.
+//! It never waits for the GIL, for another shard, or for anything but its own next deadline.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_queue::SegQueue;
+use rtrb::Consumer;
+use str0m::net::{Protocol, Transmit};
+
+use crate::handover::{Event, State};
+use crate::io::receiver::{Control, RelaySocket};
+use crate::io::routes::{Route, Routes};
+use crate::io::udp::UdpPort;
+use crate::io::{Datagram, Via, Wake};
+use crate::net::{Relay, RelayEvent, SendOutcome, encode_rfc4571};
+use crate::peer::{Command, Outlet, Peer};
+
+/// Datagrams taken before timers get their turn.
+const DATAGRAMS_PER_TURN: usize = 128;
+/// A shard without anything to do looks up this often, at the latest.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// A TURN allocation of a peer, and its socket.
+pub struct RelayPath {
+    /// The protocol's state.
+    pub relay: Relay,
+    /// The way to the server.
+    pub socket: Arc<RelaySocket>,
+    /// The address that the server lent.
+    pub relayed: SocketAddr,
+}
+
+/// A peer on its way to its shard.
+pub struct NewPeer {
+    /// Its number.
+    pub id: u64,
+    /// The peer.
+    pub peer: Peer,
+    /// Its TURN allocations.
+    pub relays: Vec<RelayPath>,
+    /// Its UDP host candidates, one at most per IP family is needed.
+    pub hosts: Vec<SocketAddr>,
+    /// Its ICE-TCP candidates.
+    pub tcp_hosts: Vec<SocketAddr>,
+}
+
+enum Message {
+    Add(Box<NewPeer>),
+    Command(u64, Command),
+    Stop,
+}
+
+/// The shard as other threads see it.
+pub struct ShardHandle {
+    messages: SegQueue<Message>,
+    wake: Arc<Wake>,
+    /// How many peers live there.
+    pub peers: AtomicUsize,
+}
+
+impl ShardHandle {
+    /// A handle whose thread is not running yet; `wake` will lead to it.
+    pub fn new(wake: Arc<Wake>) -> Self {
+        Self { messages: SegQueue::new(), wake, peers: AtomicUsize::new(0) }
+    }
+
+    /// Hands a peer over.
+    pub fn add(&self, peer: Box<NewPeer>) {
+        self.peers.fetch_add(1, Ordering::AcqRel);
+        self.send(Message::Add(peer));
+    }
+
+    /// Asks something of a peer; a peer that has ended hears nothing.
+    pub fn command(&self, peer: u64, command: Command) {
+        self.send(Message::Command(peer, command));
+    }
+
+    /// Closes all peers and ends the thread.
+    pub fn stop(&self) {
+        self.send(Message::Stop);
+    }
+
+    fn send(&self, message: Message) {
+        self.messages.push(message);
+        self.wake.wake();
+    }
+}
+
+/// What all shards of a process share.
+pub struct Shared {
+    /// The UDP sockets.
+    pub ports: Arc<Vec<UdpPort>>,
+    /// Who gets which datagram.
+    pub routes: Arc<Routes>,
+    /// The receiver.
+    pub control: Arc<Control>,
+    /// Sends that the system refused.
+    pub send_errors: AtomicU64,
+}
+
+struct Entry {
+    peer: Peer,
+    outlet: Way,
+    /// The deadline that stands in the heap.
+    scheduled: Instant,
+}
+
+/// A peer's way out to the network.
+struct Way {
+    route: Route,
+    shared: Arc<Shared>,
+    relays: Vec<RelayPath>,
+    hosts: Vec<SocketAddr>,
+    tcp_hosts: Vec<SocketAddr>,
+    frame: Vec<u8>,
+    now: Instant,
+}
+
+impl Way {
+    /// The candidate that a datagram to `destination` counts for: str0m knows only candidates, not
+    /// the addresses behind a NAT or a container's bridge.
+    fn candidate_for(&self, proto: Protocol, destination: SocketAddr) -> SocketAddr {
+        let known = if proto == Protocol::Udp { &self.hosts } else { &self.tcp_hosts };
+        if known.contains(&destination) {
+            return destination;
+        }
+        known.iter().copied().find(|host| host.is_ipv4() == destination.is_ipv4()).unwrap_or(destination)
+    }
+
+    fn send(&mut self, transmit: &Transmit) -> io::Result<()> {
+        if let Some(path) = self.relays.iter_mut().find(|path| path.relayed == transmit.source) {
+            let outcome = path.relay.send(transmit.destination, &transmit.contents, self.now, &mut self.frame);
+            if outcome == SendOutcome::Wrapped {
+                path.socket.send(&self.frame)?;
+            }
+            return path.flush(self.now);
+        }
+        match transmit.proto {
+            Protocol::Udp => {
+                let Some(port) = self.shared.ports.iter().find(|port| port.serves(transmit.destination)) else {
+                    return Err(io::ErrorKind::AddrNotAvailable.into());
+                };
+                port.send(None, transmit.destination, &transmit.contents)
+            }
+            Protocol::Tcp => {
+                // A candidate of the client that it has not connected from: passive only.
+                let Some(connection) = self.shared.routes.connection(transmit.destination) else {
+                    return Ok(());
+                };
+                self.frame.clear();
+                encode_rfc4571(&transmit.contents, &mut self.frame).map_err(io::Error::other)?;
+                connection.send(&self.frame)
+            }
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn relay_deadline(&self) -> Option<Instant> {
+        self.relays.iter().filter_map(|path| path.relay.timeout()).min()
+    }
+}
+
+impl RelayPath {
+    /// Sends what the allocation has to say.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn flush(&mut self, now: Instant) -> io::Result<()> {
+        while let Some(message) = self.relay.poll_transmit(now) {
+            self.socket.send(&message)?;
+        }
+        Ok(())
+    }
+}
+
+impl Outlet for Way {
+    fn transmit(&mut self, transmit: Transmit) {
+        match self.send(&transmit) {
+            Ok(()) => {}
+            // The same as a packet lost on the way; counted so that it can be seen.
+            Err(_) => {
+                self.shared.send_errors.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn authenticated(&mut self, address: SocketAddr) {
+        self.shared.routes.add_address(address, self.route, true);
+    }
+
+    fn checking(&mut self, address: SocketAddr) {
+        self.shared.routes.add_address(address, self.route, false);
+    }
+
+    fn local_ufrag(&mut self, ufrag: &str) {
+        self.shared.routes.add_ufrag(ufrag, self.route);
+    }
+}
+
+/// The thread's state.
+pub struct Shard {
+    index: usize,
+    handle: Arc<ShardHandle>,
+    shared: Arc<Shared>,
+    datagrams: Consumer<Datagram>,
+    peers: HashMap<u64, Entry>,
+    timers: BinaryHeap<Reverse<(Instant, u64)>>,
+    stopping: bool,
+}
+
+impl Shard {
+    /// A shard that reads `datagrams`; [`Shard::run`] makes the calling thread its own.
+    pub fn new(index: usize, handle: Arc<ShardHandle>, shared: Arc<Shared>, datagrams: Consumer<Datagram>) -> Self {
+        Self {
+            index,
+            handle,
+            shared,
+            datagrams,
+            peers: HashMap::new(),
+            timers: BinaryHeap::new(),
+            stopping: false,
+        }
+    }
+
+    /// Runs until stopped and all peers are gone.
+    pub fn run(mut self) {
+        self.handle.wake.is_me();
+        loop {
+            self.take_messages();
+            let more = self.take_datagrams();
+            let next = self.fire_timers();
+            if self.stopping && self.peers.is_empty() {
+                return;
+            }
+            if more || !self.handle.messages.is_empty() {
+                continue;
+            }
+            let wait = next.map_or(IDLE, |at| at.saturating_duration_since(Instant::now()));
+            if !wait.is_zero() {
+                std::thread::park_timeout(wait);
+            }
+        }
+    }
+
+    fn take_messages(&mut self) {
+        while let Some(message) = self.handle.messages.pop() {
+            match message {
+                Message::Add(new) => self.add(*new),
+                Message::Command(id, command) => {
+                    self.with_peer(id, |peer, now, way| peer.handle_command(now, command, way));
+                }
+                Message::Stop => {
+                    self.stopping = true;
+                    for id in self.peers.keys().copied().collect::<Vec<_>>() {
+                        self.with_peer(id, |peer, now, way| peer.handle_command(now, Command::Close, way));
+                    }
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, new: NewPeer) {
+        let now = Instant::now();
+        let way = Way {
+            route: Route { shard: self.index, peer: new.id },
+            shared: Arc::clone(&self.shared),
+            relays: new.relays,
+            hosts: new.hosts,
+            tcp_hosts: new.tcp_hosts,
+            frame: Vec::new(),
+            now,
+        };
+        self.peers.insert(new.id, Entry { peer: new.peer, outlet: way, scheduled: now });
+        self.timers.push(Reverse((now, new.id)));
+        if self.stopping {
+            self.with_peer(new.id, |peer, now, way| peer.handle_command(now, Command::Close, way));
+        }
+    }
+
+    /// Returns whether more wait.
+    fn take_datagrams(&mut self) -> bool {
+        for _ in 0..DATAGRAMS_PER_TURN {
+            let Ok(datagram) = self.datagrams.pop() else { return false };
+            let at = datagram.at;
+            self.with_peer(datagram.peer, |peer, _, way| match datagram.via {
+                Via::Direct(proto) => {
+                    let destination = way.candidate_for(proto, datagram.destination);
+                    peer.handle_datagram(at, proto, datagram.source, destination, datagram.bytes(), way);
+                }
+                Via::Relay(index) => take_relayed(peer, way, index, at, datagram.bytes()),
+            });
+        }
+        true
+    }
+
+    /// Fires what is due; returns the next deadline.
+    fn fire_timers(&mut self) -> Option<Instant> {
+        loop {
+            let &Reverse((at, id)) = self.timers.peek()?;
+            let now = Instant::now();
+            if at > now {
+                return Some(at);
+            }
+            self.timers.pop();
+            let Some(entry) = self.peers.get(&id) else { continue };
+            if entry.scheduled != at {
+                continue;
+            }
+            self.with_peer(id, |peer, now, way| {
+                if way.relay_deadline().is_some_and(|deadline| deadline <= now) {
+                    drive_relays(way, now);
+                }
+                if peer.deadline() <= now {
+                    peer.handle_timeout(now, way);
+                }
+            });
+            // The entry left the heap: whatever the deadline, it must stand there again.
+            if let Some(entry) = self.peers.get_mut(&id)
+                && entry.scheduled == at
+            {
+                let deadline = deadline_of(entry);
+                entry.scheduled = deadline;
+                self.timers.push(Reverse((deadline, id)));
+            }
+        }
+    }
+
+    /// Calls `act` on a peer, guards against its panics, and brings its timer up to date.
+    fn with_peer(&mut self, id: u64, act: impl FnOnce(&mut Peer, Instant, &mut Way)) {
+        let Some(entry) = self.peers.get_mut(&id) else { return };
+        let now = Instant::now();
+        entry.outlet.now = now;
+        let (peer, way) = (&mut entry.peer, &mut entry.outlet);
+        // A bug in the engine ends one session, not the process; the peer is dropped below.
+        let outcome = catch_unwind(AssertUnwindSafe(|| act(peer, now, way)));
+        if outcome.is_err() {
+            let reason = State::Closed("an internal error ended the connection".into());
+            entry.peer.link().mailbox.push(Event::State(reason));
+        }
+        if outcome.is_err() || entry.peer.is_closed() {
+            self.remove(id);
+            return;
+        }
+        let deadline = deadline_of(entry);
+        if deadline < entry.scheduled {
+            entry.scheduled = deadline;
+            self.timers.push(Reverse((deadline, id)));
+        }
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(mut entry) = self.peers.remove(&id) else { return };
+        let now = Instant::now();
+        for path in &mut entry.outlet.relays {
+            path.relay.close(now);
+            if path.flush(now).is_err() {
+                self.shared.send_errors.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.shared.control.unwatch_peer(id);
+        self.shared.routes.remove(id);
+        self.handle.peers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn deadline_of(entry: &Entry) -> Instant {
+    let deadline = entry.peer.deadline();
+    entry.outlet.relay_deadline().map_or(deadline, |relay| relay.min(deadline))
+}
+
+fn drive_relays(way: &mut Way, now: Instant) {
+    let shared = Arc::clone(&way.shared);
+    for path in &mut way.relays {
+        if path.flush(now).is_err() {
+            shared.send_errors.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Unwraps what came from a TURN server and feeds it to the peer as sent to the relayed address.
+fn take_relayed(peer: &mut Peer, way: &mut Way, index: usize, at: Instant, bytes: &[u8]) {
+    let Some(path) = way.relays.get_mut(index) else { return };
+    match &*path.socket {
+        RelaySocket::Udp(_) => path.relay.handle_datagram(bytes, at),
+        RelaySocket::Tcp(_) => path.relay.handle_stream(bytes, at),
+    }
+    let relayed = path.relayed;
+    let mut unwrapped = Vec::new();
+    while let Some(event) = path.relay.poll_event() {
+        if let RelayEvent::Data { from, bytes } = event {
+            unwrapped.push((from, bytes));
+        }
+    }
+    if path.flush(at).is_err() {
+        way.shared.send_errors.fetch_add(1, Ordering::Relaxed);
+    }
+    for (from, bytes) in unwrapped {
+        peer.handle_datagram(at, Protocol::Udp, from, relayed, &bytes, way);
+    }
+}
