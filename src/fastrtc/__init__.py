@@ -1,0 +1,73 @@
+"""fastrtc: a Python function as a live audio and video stream.
+
+Public names are loaded when they are first used, so that importing the package costs little and
+loads neither a web framework nor a model. ``__init__`` only says where each name lives.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastrtc.audio.convert import audio_to_float32, audio_to_int16
+    from fastrtc.errors import WebRTCError
+    from fastrtc.handlers.base import AsyncStreamHandler, StreamHandler
+    from fastrtc.handlers.outputs import AdditionalOutputs, AudioEmitType, CloseStream
+    from fastrtc.handlers.waiting import wait_for_item
+    from fastrtc.session.context import Context, Warning, get_current_context
+    from fastrtc.settings import configure
+    from fastrtc.stream import Stream
+    from fastrtc.types import UIArgs
+    from fastrtc.wire.messages import create_message
+
+_HOMES = {
+    "AdditionalOutputs": "handlers.outputs",
+    "AsyncStreamHandler": "handlers.base",
+    "AudioEmitType": "handlers.outputs",
+    "CloseStream": "handlers.outputs",
+    "Context": "session.context",
+    "Stream": "stream",
+    "StreamHandler": "handlers.base",
+    "UIArgs": "types",
+    "Warning": "session.context",
+    "WebRTCError": "errors",
+    "audio_to_float32": "audio.convert",
+    "audio_to_int16": "audio.convert",
+    "configure": "settings",
+    "create_message": "wire.messages",
+    "get_current_context": "session.context",
+    "wait_for_item": "handlers.waiting",
+}
+
+__all__ = [
+    "AdditionalOutputs",
+    "AsyncStreamHandler",
+    "AudioEmitType",
+    "CloseStream",
+    "Context",
+    "Stream",
+    "StreamHandler",
+    "UIArgs",
+    "Warning",
+    "WebRTCError",
+    "audio_to_float32",
+    "audio_to_int16",
+    "configure",
+    "create_message",
+    "get_current_context",
+    "wait_for_item",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

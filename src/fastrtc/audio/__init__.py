@@ -1,0 +1,1 @@
+"""Arrays of samples, pure: no I/O, no clock, no session."""

@@ -1,0 +1,1 @@
+"""What answers HTTP: schemas, the authorisation hook, offers, routes."""

@@ -1,0 +1,220 @@
+"""Offers and candidates for one stream: checked, answered, and joined to sessions.
+
+Takes validated bodies and returns bodies, or raises what refuses them; HTTP is in routes.py. An
+answer is ready before a slot is taken, so nothing that fails here holds one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+import weakref
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from fastrtc.errors import (
+    ConnectionAlreadyExists,
+    ConnectionClosed,
+    InvalidCandidate,
+    UnknownConnection,
+    UnsupportedMedia,
+)
+from fastrtc.handlers.signature import is_async_callable
+from fastrtc.server.candidates import EarlyCandidates
+from fastrtc.server.schemas import Body
+from fastrtc.session.factory import SessionFactory
+from fastrtc.session.session import Session
+from fastrtc.session.workers import call_sync
+from fastrtc.transports.base import Allowed, Transport
+from fastrtc.transports.webrtc import WebRTCDoor, fingerprint_of
+
+__all__ = ["Door", "Offers", "PendingConnection", "ServerConfiguration", "resolve"]
+
+logger = logging.getLogger("fastrtc")
+T = TypeVar("T")
+
+ServerConfiguration: TypeAlias = dict[str, Any] | Callable[[], Any] | None
+
+
+class WebRTCTransport(Transport, Protocol):
+    """A transport that signalling can talk to later on."""
+
+    def add_candidate(self, candidate: str) -> None: ...
+    async def renegotiate(self, sdp: str) -> str: ...
+
+
+class PendingConnection(Protocol):
+    """An answered offer that holds no slot yet."""
+
+    answer_sdp: str
+    fingerprint: str
+
+    def attach(self, session: Session) -> WebRTCTransport: ...
+    def discard(self) -> None: ...
+
+
+class Door(Protocol):
+    """What answers offers: ``transports/webrtc.py``, or a double in tests."""
+
+    async def accept(
+        self,
+        sdp: str,
+        *,
+        input_rate_hz: int,
+        input_channels: int,
+        server_rtc_configuration: dict[str, Any] | None,
+    ) -> PendingConnection: ...
+
+
+@dataclass
+class _Peer:
+    transport: WebRTCTransport
+    fingerprint: str
+
+
+class Offers:
+    """The signalling of one stream.
+
+    Args:
+        factory: makes the sessions.
+        allowed: what media the stream takes.
+        server_rtc_configuration: for our side of each connection; a callable is asked each time.
+        door: what answers offers; None for WebRTC's own.
+    """
+
+    def __init__(
+        self,
+        factory: SessionFactory,
+        allowed: Allowed,
+        server_rtc_configuration: ServerConfiguration = None,
+        door: Door | None = None,
+    ) -> None:
+        self._factory = factory
+        self._server_rtc_configuration = server_rtc_configuration
+        self._door: Door = WebRTCDoor(allowed=allowed) if door is None else door
+        self._early = EarlyCandidates()
+        self._peers: weakref.WeakKeyDictionary[Session, _Peer] = weakref.WeakKeyDictionary()
+
+    async def handle(self, body: Body, principal: Any = None) -> dict[str, Any]:
+        """Answers one request.
+
+        Raises:
+            OfferRefused: one of its kinds, to be answered with its ``body()``.
+        """
+        if body.type == "ice-candidate":
+            return await self._candidate(body.webrtc_id, body.candidate)
+        sdp = body.sdp or ""
+        session = self._factory.registry.get(body.webrtc_id)
+        if session is not None:
+            return _answer(await self._renegotiate(session, sdp))
+        return _answer(await self._accept(body.webrtc_id, sdp, principal))
+
+    async def _accept(self, webrtc_id: str, sdp: str, principal: Any) -> str:
+        factory = self._factory
+        factory.check_open()
+        prototype = factory.prototype
+        configuration = await resolve(self._server_rtc_configuration)
+        pending = await self._door.accept(
+            sdp,
+            input_rate_hz=prototype.input_sample_rate,
+            input_channels=2 if prototype.expected_layout == "stereo" else 1,
+            server_rtc_configuration=configuration,
+        )
+        try:
+            handler = await factory.new_handler()
+            session = factory.admit(webrtc_id, handler, principal=principal)
+        except BaseException:
+            pending.discard()
+            raise
+        try:
+            session.open(lambda _: self._attach(session, pending))
+        except BaseException:
+            session.close("the connection could not be started")
+            pending.discard()
+            raise
+        transport = self._peers[session].transport
+        for candidate in self._early.take(webrtc_id, time.monotonic()):
+            try:
+                transport.add_candidate(candidate)
+            except InvalidCandidate as error:
+                logger.info("session %s: early candidate ignored: %s", webrtc_id, error)
+        return pending.answer_sdp
+
+    def _attach(self, session: Session, pending: PendingConnection) -> Transport:
+        transport = pending.attach(session)
+        self._peers[session] = _Peer(transport, pending.fingerprint)
+        return transport
+
+    async def _renegotiate(self, session: Session, sdp: str) -> str:
+        peer = self._peers.get(session)
+        fingerprint = fingerprint_of(sdp)
+        if peer is None or fingerprint is None or fingerprint != peer.fingerprint:
+            raise ConnectionAlreadyExists(session.id)
+        return await _on_loop_of(session, peer.transport.renegotiate(sdp))
+
+    async def _candidate(self, webrtc_id: str, init: dict[str, Any] | None) -> dict[str, Any]:
+        text = candidate_text(init)
+        session = self._factory.registry.get(webrtc_id)
+        if session is None:
+            if self._factory.registry.was_closed(webrtc_id):
+                raise ConnectionClosed(f"connection {webrtc_id!r} has ended")
+            if not self._early.hold(webrtc_id, text, time.monotonic()):
+                raise UnknownConnection(webrtc_id)
+        elif (peer := self._peers.get(session)) is None:
+            raise UnknownConnection(webrtc_id)
+        else:
+
+            async def add() -> None:
+                peer.transport.add_candidate(text)
+
+            await _on_loop_of(session, add())
+        return {"status": "success"}
+
+
+class NoHandlerYet:
+    """The door of ``Stream(...)``, whose handler is still to be written: refuses every offer."""
+
+    async def accept(self, sdp: str, **_: Any) -> PendingConnection:
+        raise UnsupportedMedia("this stream was made with ... instead of a handler")
+
+
+def candidate_text(init: dict[str, Any] | None) -> str:
+    """The candidate of an ``RTCIceCandidateInit`` with its ufrag; "" for end of candidates.
+
+    Raises:
+        InvalidCandidate: there is no text in it.
+    """
+    text = "" if init is None else init.get("candidate", "")
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise InvalidCandidate(f"candidate is a {type(text).__name__}, not text")
+    ufrag = None if init is None else init.get("usernameFragment")
+    if text and isinstance(ufrag, str) and ufrag and " ufrag " not in text:
+        text = f"{text} ufrag {ufrag}"
+    return text
+
+
+async def resolve(configuration: Any) -> Any:
+    """A configuration as a value: a callable is called, sync ones in a worker thread."""
+    if callable(configuration):
+        if is_async_callable(configuration):
+            configuration = configuration()
+        else:
+            configuration = await call_sync(configuration)
+        if inspect.isawaitable(configuration):
+            configuration = await configuration
+    return configuration
+
+
+async def _on_loop_of(session: Session, coroutine: Coroutine[Any, Any, T]) -> T:
+    if session.loop is asyncio.get_running_loop():
+        return await coroutine
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, session.loop))
+
+
+def _answer(sdp: str) -> dict[str, Any]:
+    return {"sdp": sdp, "type": "answer"}

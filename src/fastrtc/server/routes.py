@@ -1,0 +1,111 @@
+"""The HTTP routes of one stream, and its part in the application's lifespan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from fastrtc.errors import OfferRefused
+from fastrtc.server.auth import authorise
+from fastrtc.server.offers import Offers
+from fastrtc.server.schemas import Body
+from fastrtc.session.factory import SessionFactory
+from fastrtc.session.workers import call_sync
+from fastrtc.transports.media_plane import shutdown_media_plane
+
+__all__ = ["answer_offer", "make_router", "with_lifespan"]
+
+MAX_BODY_BYTES: Final = 1 << 20
+LIFESPAN_DRAIN_S: Final = 1.0
+
+Authorize = Callable[[Any], Any] | None
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+
+def make_router(
+    offers: Offers, authorize: Authorize, path: str, tags: list[Any] | None
+) -> APIRouter:
+    """The routes of one stream under ``path``."""
+    router = APIRouter(prefix=path)
+
+    @router.post(
+        "/webrtc/offer",
+        tags=tags,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": Body.model_json_schema()}},
+            }
+        },
+    )
+    async def webrtc_offer(request: Request) -> JSONResponse:
+        """Answers a WebRTC offer, or takes a trickled ICE candidate."""
+        principal = await authorise(authorize, request)
+        return await answer_offer(offers, await read_body(request), principal)
+
+    return router
+
+
+async def answer_offer(offers: Offers, body: Body, principal: Any) -> JSONResponse:
+    """The response to one signalling request, refusals included."""
+    try:
+        return JSONResponse(await offers.handle(body, principal))
+    except OfferRefused as refusal:
+        return JSONResponse(refusal.body(), status_code=refusal.http_status)
+
+
+async def read_body(request: Request) -> Body:
+    """Reads and validates a request's body.
+
+    Raises:
+        HTTPException: 413 for one of more than 1 MiB, of which no more is read.
+        RequestValidationError: it is not JSON, or not of this form.
+    """
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        return Body.model_validate(json.loads(bytes(raw)))
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**item, "loc": ("body", *item["loc"])} for item in error.errors(include_url=False)]
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise RequestValidationError(
+            [{"type": "json_invalid", "loc": ("body",), "msg": f"not JSON: {error}", "input": {}}]
+        ) from None
+
+
+_running_lifespans = 0
+
+
+def with_lifespan(inner: Lifespan, factory: SessionFactory) -> Lifespan:
+    """``inner``, an application's lifespan, with the stream's sessions ended inside it.
+
+    The last application of the process to end takes the media threads with it.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[Any]:
+        global _running_lifespans
+        async with inner(app) as state:
+            factory.reopen()
+            _running_lifespans += 1
+            try:
+                yield state
+            finally:
+                _running_lifespans -= 1
+                await factory.drain(LIFESPAN_DRAIN_S, every_loop=False)
+                if _running_lifespans == 0:
+                    await call_sync(shutdown_media_plane)
+
+    return lifespan

@@ -1,0 +1,80 @@
+"""What happens when user code raises: logged once, shown to the client, fatal if it goes on.
+
+Only judges and tells; the runner decides what is skipped, and the session ends itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from fastrtc.errors import WebRTCError
+from fastrtc.wire.messages import error_message
+
+__all__ = ["FATAL_AFTER", "Failures"]
+
+logger = logging.getLogger("fastrtc")
+
+FATAL_AFTER: Final = 100
+"""Calls of one kind that may fail in a row before the session ends."""
+REMEMBERED: Final = 64
+"""Different failures of one session that are logged in full."""
+
+
+class Failures:
+    """The failures of one session's user code.
+
+    Args:
+        session_id: for the log.
+        tell: sends text to the client.
+        fatal: ends the session, given the reason.
+    """
+
+    def __init__(
+        self, session_id: str, tell: Callable[[str], None], fatal: Callable[[str], None]
+    ) -> None:
+        self._session_id = session_id
+        self._tell = tell
+        self._fatal = fatal
+        self._seen: set[tuple[str, str, int]] = set()
+        self.in_a_row: dict[str, int] = {}
+        """Failures since the last success, by method; empty while all is well."""
+        self.total = 0
+
+    def succeeded(self, where: str) -> None:
+        """A call that failed before went well."""
+        self.in_a_row.pop(where, None)
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """User code raised ``error`` in the method or function called ``where``."""
+        self.total += 1
+        in_a_row = self.in_a_row[where] = self.in_a_row.get(where, 0) + 1
+        key = (where, type(error).__qualname__, _line_of(error))
+        new = key not in self._seen and len(self._seen) < REMEMBERED
+        if new:
+            self._seen.add(key)
+        if isinstance(error, WebRTCError):
+            if new:
+                logger.info("session %s: %s raised %r", self._session_id, where, error)
+            if in_a_row == 1 or new:
+                self._tell(error_message(error.message))
+        elif new:
+            logger.error(
+                "session %s: %s raised; further failures at this line are counted only",
+                self._session_id,
+                where,
+                exc_info=error,
+            )
+            self._tell(error_message(f"{where} failed: {type(error).__name__}: {error}"))
+        if in_a_row == FATAL_AFTER:
+            reason = f"{where} failed {FATAL_AFTER} times in a row"
+            logger.error("session %s: %s; the session ends", self._session_id, reason)
+            self._fatal(reason)
+
+
+def _line_of(error: BaseException) -> int:
+    line, step = 0, error.__traceback__
+    while step is not None:
+        line, step = step.tb_lineno, step.tb_next
+    return line

@@ -1,0 +1,497 @@
+"""Runs one session's user code: the only place of the package that owns tasks.
+
+One long-lived task per direction, waiting on a bare future. No task, timer or thread is made per
+frame for async handlers; sync code runs in lanes (``workers.py``). The runner knows neither
+transports nor states; its session starts, pauses and stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from fastrtc.errors import InputsTimeout, OutputError
+from fastrtc.handlers.base import StreamHandlerBase
+from fastrtc.handlers.functions import FrameFunction, SourceFunction
+from fastrtc.session.failures import Failures
+from fastrtc.session.playout import Playout
+from fastrtc.session.workers import Lane
+from fastrtc.types import AudioInput, StreamMode
+
+if TYPE_CHECKING:
+    from fastrtc.session.session import Session
+
+__all__ = ["Runner"]
+
+logger = logging.getLogger("fastrtc")
+
+IDLE_EMIT_S: Final = 0.02
+"""How long after a None the handler is asked again if nothing happens meanwhile."""
+INBOUND_BOUND_S: Final = 5.0
+"""Audio that waits for a slow handler; beyond it the oldest is dropped."""
+TEXTS_BOUND: Final = 256
+OUTPUTS_BETWEEN_YIELDS: Final = 16
+"""An ``emit`` that never waits lets the loop's other tasks run after this many outputs."""
+STOP_PATIENCE_S: Final = 2.0
+"""How long cancelled code may take to clean up before it is abandoned."""
+SHUTDOWN_PATIENCE_S: Final = 30.0
+
+INT16: Final = np.dtype(np.int16)
+_END: Final = object()
+
+
+class Runner:
+    """The tasks of one session.
+
+    Args:
+        session: for its loop, context and transport.
+        handler: whose methods run.
+        mode: which directions there are, named from the client.
+    """
+
+    def __init__(self, session: Session, handler: StreamHandlerBase, mode: StreamMode) -> None:
+        self._session = session
+        self._handler = handler
+        self._mode = mode
+        self._loop = session.loop
+        self.failures = Failures(session.id, session.send_message, session.fail)
+        self.playout = Playout(session, heard=mode != "send")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lanes: list[Lane] = []
+        self._takes_audio = mode != "receive"
+        self._inbound: deque[tuple[Any, int]] = deque()
+        self._inbound_bytes = 0
+        self._inbound_bound_bytes = 0
+        self._frame_waiter: asyncio.Future[None] | None = None
+        self._emit_waiter: asyncio.Future[None] | None = None
+        self._text_waiter: asyncio.Future[None] | None = None
+        self._resumed: asyncio.Future[None] | None = None
+        self._begun: asyncio.Future[None] | None = None
+        self._texts: deque[tuple[str, str]] = deque(maxlen=TEXTS_BOUND)
+        self._takes_texts = _overrides(handler, "on_message") or _overrides(handler, "on_dtmf")
+        self._ending = False
+        self.ended: asyncio.Task[None] | None = None
+        self.frames_in = 0
+        self.frames_dropped = 0
+        self.abandoned_calls = 0
+
+    # What the session calls.
+
+    def start(self) -> None:
+        """The session is live: ``start_up`` begins, then both directions."""
+        handler = self._handler
+        if _overrides(handler, "start_up"):
+            self._begun = self._loop.create_future()
+            self._spawn(self._start_up())
+        if isinstance(handler, FrameFunction):
+            self._spawn(self._call_per_frame(handler))
+        elif isinstance(handler, SourceFunction):
+            self._takes_audio = False
+            self._spawn(self._play_source(handler))
+        else:
+            if self._mode != "receive":
+                self._spawn(self._receive())
+            if self._mode != "send":
+                self._spawn(self._emit())
+        if self._takes_texts:
+            self._spawn(self._hand_over_texts())
+
+    def feed(self, samples: Any, rate_hz: int) -> None:
+        """Audio from the client: int16, interleaved, as a buffer."""
+        if not self._takes_audio:
+            return
+        self.frames_in += 1
+        inbound = self._inbound
+        inbound.append((samples, rate_hz))
+        self._inbound_bytes += len(samples)
+        if self._inbound_bytes > self._inbound_bound_bytes:
+            self._bound_inbound(rate_hz)
+        waiter = self._frame_waiter
+        if waiter is not None:
+            self._frame_waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def text(self, method: str, text: str) -> None:
+        """Text from the client for ``on_message``, or a digit for ``on_dtmf``."""
+        if self._takes_texts:
+            self._texts.append((method, text))
+        waiter, self._text_waiter = self._text_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def pause(self) -> None:
+        """The client is not heard: ``emit`` is not asked until :meth:`resume`."""
+        if self._resumed is None:
+            self._resumed = self._loop.create_future()
+
+    def resume(self) -> None:
+        """The client is heard again."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            resumed.set_result(None)
+
+    def wake(self) -> None:
+        """Something happened that an idle ``emit`` may have been waiting for."""
+        waiter = self._emit_waiter
+        if waiter is not None:
+            self._emit_waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def finish(self, then: Callable[[], None], grace_s: float) -> None:
+        """Asks the handler for nothing more; calls ``then`` once everything was played out."""
+        if self._ending:
+            return
+        self._ending = True
+        self._takes_audio = False
+        for task in self._tasks:
+            task.cancel()
+
+        async def play_out() -> None:
+            await self.playout.fallen_to(0.0)
+            await asyncio.sleep(grace_s)
+            then()
+
+        self._spawn(play_out())
+
+    def adopt(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Runs a coroutine that shall not outlive the session; the caller takes its result."""
+        task = self._loop.create_task(coroutine, context=self._session.variables.copy())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def stop(self) -> asyncio.Task[None]:
+        """Cancels everything, abandons what cannot be cancelled, then runs ``shutdown`` once.
+
+        Returns:
+            The task that is done when nothing of the session runs any more.
+        """
+        if self.ended is None:
+            self._ending = True
+            self._takes_audio = False
+            self._inbound.clear()
+            self.ended = self._loop.create_task(
+                self._stop(), context=self._session.variables.copy()
+            )
+        return self.ended
+
+    async def _stop(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=STOP_PATIENCE_S)
+            self.abandoned_calls += len(pending)
+        for lane in self._lanes:
+            self.abandoned_calls += lane.finish()
+        if _overrides(self._handler, "shutdown"):
+            try:
+                async with asyncio.timeout(SHUTDOWN_PATIENCE_S):
+                    await self._run("shutdown", self._handler.shutdown)
+            except TimeoutError:
+                self.abandoned_calls += 1
+
+    # The directions.
+
+    async def _start_up(self) -> None:
+        method = self._handler.start_up  # type: ignore[attr-defined]
+        begun = self._begun
+        assert begun is not None
+        if _is_coroutine_method(method):
+            begun.set_result(None)
+            await self._run("start_up", method)
+            return
+
+        def begin() -> Any:
+            self._loop.call_soon_threadsafe(_resolve, begun)
+            return method()
+
+        try:
+            result = await self._lane().call(begin)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:  # noqa: BLE001
+            _resolve(begun)
+            self.failures.failed("start_up", error)
+
+    async def _receive(self) -> None:
+        await self._begin()
+        receive: Any = self._handler.receive  # type: ignore[attr-defined]
+        failures = self.failures
+        inbound = self._inbound
+        emit_waits = self.wake
+        lane = None if _is_coroutine_method(receive) else self._lane()
+        while True:
+            if not inbound:
+                self._frame_waiter = waiter = self._loop.create_future()
+                await waiter
+                continue
+            if lane is not None:
+                for outcome in await lane.call(_call_each, receive, self._take_all()):
+                    await self._settle("receive", outcome)
+            else:
+                samples, rate_hz = inbound.popleft()
+                self._inbound_bytes -= len(samples)
+                try:
+                    await receive((rate_hz, np.frombuffer(samples, INT16).reshape(1, -1)))
+                    if failures.in_a_row:
+                        failures.succeeded("receive")
+                except Exception as error:  # noqa: BLE001
+                    failures.failed("receive", error)
+            if self._emit_waiter is not None:
+                emit_waits()
+
+    async def _emit(self) -> None:
+        await self._begin()
+        emit: Any = self._handler.emit  # type: ignore[attr-defined]
+        failures = self.failures
+        put = self.playout.put
+        lane = None if _is_coroutine_method(emit) else self._lane()
+        outputs = 0
+        while not self._ending:
+            if self._resumed is not None:
+                await asyncio.shield(self._resumed)
+            try:
+                output = await (emit() if lane is None else lane.call(emit))
+                if inspect.isawaitable(output):
+                    output = await output
+                media = output is not None and put(output)
+                if failures.in_a_row:
+                    failures.succeeded("emit")
+            except Exception as error:  # noqa: BLE001
+                failures.failed("emit", error)
+                output = None
+                media = False
+            if output is None:
+                await self._nothing_to_say()
+                continue
+            if media:
+                await self.playout.room()
+            outputs += 1
+            if outputs % OUTPUTS_BETWEEN_YIELDS == 0 or not media:
+                await asyncio.sleep(0)
+
+    async def _nothing_to_say(self) -> None:
+        self._emit_waiter = waiter = self._loop.create_future()
+        timer = self._loop.call_later(IDLE_EMIT_S, _resolve, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._emit_waiter = None
+
+    async def _call_per_frame(self, handler: FrameFunction) -> None:
+        await self._begin()
+        lane = self._lane()
+        asked = False
+        while not self._ending:
+            if not self._inbound:
+                self._frame_waiter = waiter = self._loop.create_future()
+                await waiter
+                continue
+            if handler.missing_inputs():
+                self._take_all()
+                if not asked:
+                    asked = True
+                    await handler.fetch_args()
+                continue
+            if handler.is_async:
+                outcomes = _call_each(handler.call, [self._take()])
+            else:
+                outcomes = await lane.call(_call_each, handler.call, self._take_all())
+            for outcome in outcomes:
+                try:
+                    if isinstance(outcome, _Raised):
+                        raise outcome.error
+                    await self._deliver(outcome, lane)
+                    if self.failures.in_a_row:
+                        self.failures.succeeded("the handler function")
+                except Exception as error:  # noqa: BLE001
+                    self.failures.failed("the handler function", error)
+
+    async def _play_source(self, handler: SourceFunction) -> None:
+        lane = self._lane()
+        try:
+            if handler.wants_inputs and not handler.args_set.is_set():
+                await handler.wait_for_args()
+            result = handler.call() if handler.is_async else await lane.call(handler.call)
+            if inspect.isawaitable(result):
+                result = await result
+            if not (hasattr(result, "__next__") or hasattr(result, "__anext__")):
+                raise OutputError(
+                    f"the handler function of a stream in mode 'receive' returned a "
+                    f"{type(result).__name__}; it has to be a generator function: use yield"
+                )
+            await self._deliver(result, lane)
+        except InputsTimeout as error:
+            self.failures.failed("waiting for inputs", error)
+        except Exception as error:  # noqa: BLE001
+            self.failures.failed("the handler function", error)
+        self._session.finish("Stream ended")
+
+    async def _hand_over_texts(self) -> None:
+        await self._begin()
+        lane = self._lane()
+        while True:
+            if not self._texts:
+                self._text_waiter = waiter = self._loop.create_future()
+                await waiter
+                continue
+            name, text = self._texts.popleft()
+            method = getattr(self._handler, name)
+            await self._run(name, method, text, lane=lane)
+            self.wake()
+
+    # How user code is called.
+
+    async def _deliver(self, result: Any, lane: Lane) -> None:
+        """Plays what a function returned, or each item of what it generates."""
+        if inspect.isawaitable(result):
+            result = await result
+        if hasattr(result, "__anext__"):
+            await self._deliver_async(result)
+        elif hasattr(result, "__next__"):
+            await self._deliver_sync(result, lane)
+        elif result is not None and self.playout.put(result):
+            await self.playout.room()
+
+    async def _deliver_async(self, items: AsyncIterator[Any]) -> None:
+        try:
+            async for item in items:
+                await self._deliver_item(item)
+        finally:
+            if hasattr(items, "aclose"):
+                await items.aclose()
+
+    async def _deliver_sync(self, items: Iterator[Any], lane: Lane) -> None:
+        over = False
+        try:
+            while (item := await lane.call(next, items, _END)) is not _END:
+                await self._deliver_item(item)
+            over = True
+        finally:
+            if not over and hasattr(items, "close"):
+                self.abandoned_calls += lane.finish(_quietly(items.close))
+
+    async def _deliver_item(self, item: Any) -> None:
+        if self._resumed is not None:
+            await asyncio.shield(self._resumed)
+        if item is not None and self.playout.put(item):
+            await self.playout.room()
+        else:
+            await asyncio.sleep(0)
+
+    async def _run(
+        self, name: str, method: Callable[..., Any], *args: Any, lane: Lane | None = None
+    ) -> None:
+        try:
+            if _is_coroutine_method(method):
+                result = method(*args)
+            else:
+                result = await (lane or self._lane()).call(method, *args)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:  # noqa: BLE001
+            self.failures.failed(name, error)
+
+    async def _begin(self) -> None:
+        if self._begun is not None:
+            await asyncio.shield(self._begun)
+
+    def _lane(self) -> Lane:
+        lane = Lane(self._loop, self._session.variables)
+        self._lanes.append(lane)
+        return lane
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = self._loop.create_task(coroutine, context=self._session.variables.copy())
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failures.failed("session task", error)
+
+    async def _settle(self, name: str, outcome: object) -> None:
+        """Takes what one call in a lane came to: an error, an awaitable, or nothing."""
+        try:
+            if isinstance(outcome, _Raised):
+                raise outcome.error
+            if inspect.isawaitable(outcome):
+                await outcome
+            if self.failures.in_a_row:
+                self.failures.succeeded(name)
+        except Exception as error:  # noqa: BLE001
+            self.failures.failed(name, error)
+
+    def _take(self) -> AudioInput:
+        samples, rate_hz = self._inbound.popleft()
+        self._inbound_bytes -= len(samples)
+        return rate_hz, np.frombuffer(samples, INT16).reshape(1, -1)
+
+    def _take_all(self) -> list[AudioInput]:
+        frames = [
+            (rate_hz, np.frombuffer(samples, INT16).reshape(1, -1))
+            for samples, rate_hz in self._inbound
+        ]
+        self._inbound.clear()
+        self._inbound_bytes = 0
+        return frames
+
+    def _bound_inbound(self, rate_hz: int) -> None:
+        channels = 2 if self._handler.expected_layout == "stereo" else 1
+        self._inbound_bound_bytes = int(INBOUND_BOUND_S * rate_hz * channels * 2)
+        while self._inbound_bytes > self._inbound_bound_bytes and len(self._inbound) > 1:
+            self._inbound_bytes -= len(self._inbound.popleft()[0])
+            self.frames_dropped += 1
+
+
+class _Raised(NamedTuple):
+    error: Exception
+
+
+def _call_each(method: Callable[[AudioInput], Any], frames: list[AudioInput]) -> list[Any]:
+    """Hands frames over in one visit to the thread; an error skips only its frame."""
+    outcomes: list[Any] = []
+    for frame in frames:
+        try:
+            outcomes.append(method(frame))
+        except Exception as error:  # noqa: BLE001
+            outcomes.append(_Raised(error))
+    return outcomes
+
+
+def _quietly(close: Callable[[], Any]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            close()
+        except Exception:
+            logger.exception("closing an abandoned generator raised")
+
+    return run
+
+
+def _overrides(handler: StreamHandlerBase, name: str) -> bool:
+    for owner in type(handler).__mro__:
+        if name in vars(owner):
+            return not owner.__module__.startswith("fastrtc.handlers.base")
+    return False
+
+
+def _is_coroutine_method(method: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(method)
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

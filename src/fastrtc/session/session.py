@@ -1,0 +1,368 @@
+"""One client, from accepted offer to closed: its state, timers, and what crosses its edges.
+
+Transports tell it what the client does; handlers ask it for what the client shall get. It owns
+timers but no task (``runner.py`` does), and knows nothing of how bytes travel.
+
+States: ``connecting -> live <-> disconnected``, and from each of them ``closed``, for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from fastrtc.errors import HandlerError, SessionClosed
+from fastrtc.handlers.base import StreamHandlerBase
+from fastrtc.handlers.outputs import AdditionalOutputs
+from fastrtc.session.context import Context, current_context
+from fastrtc.session.runner import Runner
+from fastrtc.session.transport import Stats, Transport
+from fastrtc.types import StreamMode
+from fastrtc.wire.messages import create_message
+
+__all__ = ["CONNECT_TIMEOUT_S", "RECONNECT_TIMEOUT_S", "Session", "SessionState"]
+
+CONNECT_TIMEOUT_S: Final = 30.0
+"""From the answer to the first media or open channel."""
+RECONNECT_TIMEOUT_S: Final = 30.0
+"""How long a client that is not heard keeps its session."""
+PLAYOUT_GRACE_S: Final = 0.2
+"""After the last packet has left it still travels, and waits in the client's jitter buffer."""
+PENDING_TEXTS: Final = 64
+RETRY_TEXT_S: Final = 0.05
+RETRY_TEXT_LIMIT_S: Final = 10.0
+
+SessionState: TypeAlias = Literal["connecting", "live", "disconnected", "closed"]
+T = TypeVar("T")
+
+
+class Session:
+    """One client.
+
+    Methods are called on the session's event loop unless they say "from any thread".
+
+    Args:
+        id: the client's name for it (``webrtc_id``).
+        handler: its own handler, already a copy.
+        mode: directions, named from the client.
+        time_limit_s: seconds from live to the end; None for no limit.
+        reconnect_timeout_s: how long it may stay disconnected.
+        principal: what ``authorize`` returned.
+        websocket: for ``get_current_context()``.
+        on_closed: called once, when the state has become "closed".
+        on_outputs: takes the handler's ``AdditionalOutputs``.
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        handler: StreamHandlerBase,
+        *,
+        mode: StreamMode = "send-receive",
+        time_limit_s: float | None = None,
+        reconnect_timeout_s: float = RECONNECT_TIMEOUT_S,
+        principal: Any = None,
+        websocket: Any = None,
+        on_closed: Callable[[Session], None] | None = None,
+        on_outputs: Callable[[Session, AdditionalOutputs], None] | None = None,
+    ) -> None:
+        self.id = id
+        self.handler = handler
+        self.principal = principal
+        self.loop = asyncio.get_running_loop()
+        self.state: SessionState = "connecting"
+        self.started_at = time.time()
+        self.close_reason = ""
+        self._time_limit_s = time_limit_s
+        self._reconnect_timeout_s = reconnect_timeout_s
+        self._on_closed = on_closed
+        self._on_outputs = on_outputs
+        self._transport: Transport | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._texts: deque[str] = deque(maxlen=PENDING_TEXTS)
+        self._texts_lost = 0
+        self._last_stats: Stats = {}
+        self._began = False
+        self._gone: asyncio.Future[None] | None = None
+        self.variables = contextvars.copy_context()
+        self.variables.run(current_context.set, Context(id, websocket, self, principal))
+        self.runner = Runner(self, handler, mode)
+        self.on_audio = self.runner.feed
+        handler.attach(self)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id!r} {self.state}>"
+
+    # What a transport calls.
+
+    def open(self, attach: Callable[[Session], Transport]) -> None:
+        """Gives the session its transport, which may call back from within ``attach``."""
+        transport = attach(self)
+        self._transport = transport
+        if self.state == "closed":
+            transport.close(self.close_reason)
+        elif self.state == "live":
+            self._begin()
+        else:
+            self._after("connect", CONNECT_TIMEOUT_S, self.close, "never connected")
+
+    def on_live(self) -> None:
+        """Media flows or a channel is open; again after :meth:`on_disconnected`."""
+        if self.state == "disconnected":
+            self.on_reconnected()
+        elif self.state == "connecting":
+            self.state = "live"
+            self._cancel("connect")
+            if self._transport is not None:
+                self._begin()
+
+    def on_channel_open(self) -> None:
+        """Text can reach the client from now on. Optional: without it, sending is tried again."""
+        self._flush_texts()
+
+    def on_disconnected(self) -> None:
+        """The client has not been heard for a while."""
+        if self.state == "live":
+            self.state = "disconnected"
+            self.runner.pause()
+            self._after("reconnect", self._reconnect_timeout_s, self.close, "connection lost")
+
+    def on_reconnected(self) -> None:
+        """The client is heard again."""
+        if self.state == "disconnected":
+            self.state = "live"
+            self._cancel("reconnect")
+            self.runner.resume()
+
+    on_audio: Callable[[Any, int], None]
+    """``on_audio(samples, rate_hz)``: int16 as a writable buffer, interleaved, at the handler's
+    input rate and layout. The runner's own method, to save a call per frame."""
+
+    def on_message(self, text: str) -> None:
+        """Text from the client."""
+        self._flush_texts()
+        self.runner.text("on_message", text)
+
+    def on_dtmf(self, digit: str) -> None:
+        """A key was pressed on a telephone."""
+        self.runner.text("on_dtmf", digit)
+
+    def on_closed(self, reason: str) -> None:
+        """The transport has ended, whoever ended it."""
+        self.close(reason)
+
+    # What handlers and the application ask. From any thread.
+
+    @property
+    def transport(self) -> Transport:
+        """What carries the session's bytes.
+
+        Raises:
+            HandlerError: the session has none yet.
+        """
+        if self._transport is None:
+            raise HandlerError(f"session {self.id!r} is not connected yet")
+        return self._transport
+
+    @property
+    def transport_name(self) -> str:
+        """What kind of transport it has; "" before there is one."""
+        return "" if self._transport is None else self._transport.name
+
+    @property
+    def is_phone(self) -> bool:
+        """Whether the client is a telephone."""
+        return self.transport_name == "phone"
+
+    @property
+    def played_s(self) -> float:
+        """Seconds of the current reply that were really sent."""
+        return self._transport.sent_s if self._transport is not None else 0.0
+
+    def send_message(self, text: str) -> None:
+        """Sends text to the client; kept for a while when it cannot be reached yet."""
+        self._on_loop(self._send, text)
+
+    def clear(self) -> float:
+        """Drops the audio that waits to be sent, now.
+
+        Returns:
+            Seconds of it that were sent since the last call.
+        """
+        if self._is_on_loop():
+            return self._clear()
+        return self.run_from_thread(self._clear_soon())
+
+    def wake(self) -> None:
+        """Has an ``emit`` that returned None asked again at once."""
+        self._on_loop(self.runner.wake)
+
+    def set_args(self, args: list[Any]) -> None:
+        """Gives the handler the client's inputs; its next call sees them."""
+        self._on_loop(self.handler.set_args, args)
+
+    def run_from_thread(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine on the session's loop and waits for it in the calling thread.
+
+        Raises:
+            SessionClosed: the session ended before the coroutine did.
+            RuntimeError: called on the loop itself, which would wait for ever.
+        """
+        if self._is_on_loop():
+            coroutine.close()
+            raise RuntimeError("a *_sync method was called on the event loop: await the async one")
+        return asyncio.run_coroutine_threadsafe(self._guarded(coroutine), self.loop).result()
+
+    async def _guarded(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        if self.state == "closed":
+            coroutine.close()
+            raise SessionClosed(f"session {self.id!r} has ended")
+        task = self.runner.adopt(coroutine)
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise SessionClosed(f"session {self.id!r} ended meanwhile")
+        result: T = task.result()
+        return result
+
+    # What the handler's outputs do.
+
+    def deliver_outputs(self, outputs: AdditionalOutputs) -> None:
+        """Hands values to whoever reads this session's outputs, and tells the client."""
+        if self._on_outputs is not None:
+            self._on_outputs(self, outputs)
+        self._send(create_message("fetch_output", []))
+
+    def finish(self, message: str) -> None:
+        """Ends the session once what is queued was played out."""
+        self.runner.finish(lambda: self.close(message, message), PLAYOUT_GRACE_S)
+
+    def fail(self, reason: str) -> None:
+        """Ends the session because its handler cannot go on."""
+        self.close(reason, reason)
+
+    def close(self, reason: str, message: str | None = None) -> None:
+        """Ends the session now; idempotent.
+
+        Args:
+            reason: for logs and :attr:`close_reason`.
+            message: told to the client as ``end_stream``; None tells it nothing.
+        """
+        if self.state == "closed":
+            return
+        if message is not None:
+            self._send(create_message("end_stream", message))
+        self._last_stats = self.stats
+        self.state = "closed"
+        self.close_reason = reason
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if self._transport is not None:
+            self._transport.close(reason)
+        self.runner.stop()
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+        if self._on_closed is not None:
+            self._on_closed(self)
+
+    async def leave(self, drain_s: float) -> None:
+        """Asks the client to go, waits for it up to ``drain_s``, then ends the session."""
+        message = "The server is shutting down"
+        self._send(create_message("end_stream", message))
+        if self.state != "closed" and drain_s > 0:
+            self._gone = self.loop.create_future()
+            self._after("drain", drain_s, self.close, message)
+            await self._gone
+        self.close(message)
+        await self.wait_ended()
+
+    async def wait_ended(self) -> None:
+        """After :meth:`close`: returns when the handler's ``shutdown`` is over too."""
+        await asyncio.shield(self.runner.stop())
+
+    @property
+    def stats(self) -> Stats:
+        """Counters of the session and its transport; kept after the end."""
+        if self.state == "closed":
+            return self._last_stats
+        own: Stats = {
+            "frames_in": self.runner.frames_in,
+            "frames_dropped": self.runner.frames_dropped,
+            "chunks_played": self.runner.playout.played_chunks,
+            "handler_failures": self.runner.failures.total,
+            "messages_lost": self._texts_lost,
+        }
+        return own if self._transport is None else {**own, **self._transport.stats()}
+
+    # Inside.
+
+    def _begin(self) -> None:
+        if self._began:
+            return
+        self._began = True
+        self.handler.attach(self)
+        self.handler.open_channel()
+        self._flush_texts()
+        if self._time_limit_s is not None:
+            message = f"Time limit of {self._time_limit_s:g} s reached"
+            self._after("time_limit", self._time_limit_s, self.close, message, message)
+        self.runner.start()
+
+    def _send(self, text: str) -> None:
+        if self.state == "closed":
+            return
+        transport = self._transport
+        if not self._texts and transport is not None and transport.send_message(text):
+            return
+        if len(self._texts) == PENDING_TEXTS:
+            self._texts_lost += 1
+        self._texts.append(text)
+        if self._began and "texts" not in self._timers:
+            self._after("texts", RETRY_TEXT_S, self._retry_texts, RETRY_TEXT_S)
+
+    def _flush_texts(self) -> None:
+        while self._texts and self._transport is not None:
+            if not self._transport.send_message(self._texts[0]):
+                break
+            self._texts.popleft()
+
+    def _retry_texts(self, waited_s: float) -> None:
+        self._cancel("texts")
+        self._flush_texts()
+        if not self._texts:
+            return
+        if waited_s > RETRY_TEXT_LIMIT_S:
+            self._texts_lost += len(self._texts)
+            self._texts.clear()
+            return
+        self._after("texts", waited_s, self._retry_texts, waited_s * 2)
+
+    def _clear(self) -> float:
+        sent_s = self._transport.clear() if self._transport is not None else 0.0
+        self.runner.playout.cleared()
+        return sent_s
+
+    async def _clear_soon(self) -> float:
+        return self._clear()
+
+    def _is_on_loop(self) -> bool:
+        return asyncio._get_running_loop() is self.loop
+
+    def _on_loop(self, fn: Callable[..., object], *args: Any) -> None:
+        if self._is_on_loop():
+            fn(*args)
+        elif not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(fn, *args)
+
+    def _after(self, name: str, delay_s: float, fn: Callable[..., object], *args: Any) -> None:
+        self._cancel(name)
+        self._timers[name] = self.loop.call_later(delay_s, fn, *args)
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()

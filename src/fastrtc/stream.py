@@ -1,0 +1,299 @@
+"""``Stream``: what users configure. It checks, remembers and delegates; it does nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from types import EllipsisType
+from typing import Any, Literal, cast
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from fastrtc.errors import FeatureUnavailable
+from fastrtc.handlers.base import StreamHandlerBase
+from fastrtc.handlers.functions import FrameFunction, SourceFunction
+from fastrtc.handlers.outputs import AdditionalOutputs
+from fastrtc.server.auth import authorise
+from fastrtc.server.offers import NoHandlerYet, Offers, ServerConfiguration, resolve
+from fastrtc.server.routes import answer_offer, make_router, with_lifespan
+from fastrtc.server.schemas import Body
+from fastrtc.session.factory import SessionFactory
+from fastrtc.session.registry import Connections, Handlers, Sessions
+from fastrtc.session.session import RECONNECT_TIMEOUT_S
+from fastrtc.transports.base import Allowed
+from fastrtc.types import Modality, RTCConfiguration, StreamMode, UIArgs
+from fastrtc.wire.messages import create_message
+
+__all__ = ["Body", "Stream", "UIArgs"]
+
+NO_REQUEST = cast(Request, None)
+"""FastAPI injects a request only into parameters of exactly that type."""
+MODES = ("send-receive", "receive", "send")
+MODALITIES = ("video", "audio", "audio-video")
+
+
+class Stream:
+    """A handler that clients can connect to.
+
+    Args:
+        handler: for audio a :class:`StreamHandler`, an :class:`AsyncStreamHandler` or a function
+            ``f((rate, samples), *inputs)``; in mode "receive" a generator function
+            ``f(*inputs)`` that yields ``(rate, samples)``.
+        additional_outputs_handler: for a page: takes the components' values and the arguments of
+            ``AdditionalOutputs``, returns the components' new values.
+        mode: named from the client: "send" is client to server.
+        modality: "audio"; "video" and "audio-video" come with a later version.
+        concurrency_limit: connections at once; "default" is 1, None is no limit.
+        time_limit: seconds that a connection may be live.
+        allow_extra_tracks: accept offers with media that the stream does not serve.
+        rtp_params: RTP sending parameters.
+        rtc_configuration: the ``RTCConfiguration`` that browsers get; a dict, or a sync or async
+            callable that returns one.
+        server_rtc_configuration: STUN and TURN servers for our own side, in the same form; a
+            callable is asked for each connection.
+        track_constraints: for a page's microphone and camera.
+        additional_inputs: components whose values the handler gets after its first argument.
+        additional_outputs: components that ``AdditionalOutputs`` change.
+        ui_args: how a page looks.
+        verbose: whether mounting is logged.
+        authorize: called with each HTTP request before anything else; a falsy result, or
+            ``fastapi.HTTPException``, refuses; the result is
+            ``get_current_context().principal``. Sync or async.
+        reconnect_timeout_s: how long a client that is not heard keeps its session.
+
+    Raises:
+        ValueError: the arguments do not fit together; the message says what is allowed.
+
+    Example::
+
+        stream = Stream(ReplyToVoice(), modality="audio", concurrency_limit=10)
+        stream.mount(app)
+    """
+
+    def __init__(
+        self,
+        handler: StreamHandlerBase | Callable[..., Any] | EllipsisType,
+        *,
+        additional_outputs_handler: Callable[..., Any] | None = None,
+        mode: StreamMode = "send-receive",
+        modality: Modality = "video",
+        concurrency_limit: int | Literal["default"] | None = "default",
+        time_limit: float | None = None,
+        allow_extra_tracks: bool = False,
+        rtp_params: dict[str, Any] | None = None,
+        rtc_configuration: RTCConfiguration | None = None,
+        server_rtc_configuration: ServerConfiguration = None,
+        track_constraints: dict[str, Any] | None = None,
+        additional_inputs: list[Any] | None = None,
+        additional_outputs: list[Any] | None = None,
+        ui_args: UIArgs | None = None,
+        verbose: bool = True,
+        authorize: Callable[[Any], Any] | None = None,
+        reconnect_timeout_s: float = RECONNECT_TIMEOUT_S,
+    ) -> None:
+        _check_one_of("mode", mode, MODES)
+        _check_one_of("modality", modality, MODALITIES)
+        if additional_outputs and additional_outputs_handler is None:
+            raise ValueError(
+                "additional_outputs need an additional_outputs_handler: a function of the "
+                "components' values and the outputs' arguments that returns the new values"
+            )
+        if time_limit is not None and not time_limit > 0:
+            raise ValueError(f"time_limit is {time_limit}; it has to be positive seconds, or None")
+        self.mode: StreamMode = mode
+        self.modality: Modality = modality
+        self.event_handler = handler
+        self.concurrency_limit = _check_limit(concurrency_limit)
+        self.time_limit = time_limit
+        self.allow_extra_tracks = allow_extra_tracks
+        self.rtp_params = rtp_params
+        self.rtc_configuration = rtc_configuration
+        self.server_rtc_configuration = server_rtc_configuration
+        self.track_constraints = track_constraints
+        self.additional_input_components = additional_inputs
+        self.additional_output_components = additional_outputs
+        self.additional_outputs_handler = additional_outputs_handler
+        self.ui_args = ui_args
+        self.verbose = verbose
+        self.authorize = authorize
+        self.webrtc_component: Any = None
+        self._ui: Any = None
+        self.factory = SessionFactory(
+            _make_prototype(handler, mode, modality, bool(additional_inputs)),
+            mode=mode,
+            limit=self.concurrency_limit,
+            time_limit_s=time_limit,
+            reconnect_timeout_s=reconnect_timeout_s,
+        )
+        self._offers = Offers(
+            self.factory,
+            Allowed(
+                audio=modality != "video",
+                video=modality != "audio",
+                mode=mode,
+                allow_extra_tracks=allow_extra_tracks,
+                rtp_params=rtp_params or {},
+            ),
+            server_rtc_configuration,
+            door=NoHandlerYet() if handler is ... else None,
+        )
+        self.connections = Connections(self.factory.registry)
+        self.handlers = Handlers(self.factory.registry)
+        self.sessions = Sessions(self.factory.registry)
+
+    @property
+    def ui(self) -> Any:
+        """The page of this stream; settable.
+
+        Raises:
+            FeatureUnavailable: none was set, and this version cannot make one.
+        """
+        if self._ui is None:
+            raise FeatureUnavailable(
+                "this version of fastrtc makes no page: mount the stream on a FastAPI app "
+                "(stream.mount(app)), or set stream.ui to your own gradio.Blocks"
+            )
+        return self._ui
+
+    @ui.setter
+    def ui(self, blocks: Any) -> None:
+        self._ui = blocks
+
+    def mount(self, app: FastAPI, path: str = "", tags: list[Any] | None = None) -> None:
+        """Adds the stream's routes to an application and ends its sessions with it.
+
+        Args:
+            app: the application; a lifespan of its own goes on working.
+            path: prefix of the routes, such as "/voice".
+            tags: for the routes' documentation.
+
+        Raises:
+            ValueError: ``path`` does not begin with a slash.
+        """
+        path = path.rstrip("/")
+        if path and not path.startswith("/"):
+            raise ValueError(f"path is {path!r}; it has to begin with '/'")
+        app.include_router(make_router(self._offers, self.authorize, path, tags))
+        app.router.lifespan_context = with_lifespan(app.router.lifespan_context, self.factory)
+
+    async def offer(self, body: Body, request: Request = NO_REQUEST) -> JSONResponse:
+        """Answers an offer or takes a candidate, for those who route it themselves.
+
+        Args:
+            body: :class:`Body`, or a dict of that form.
+            request: the HTTP request, needed when the stream has ``authorize``.
+
+        Raises:
+            HTTPException: ``authorize`` refused.
+            pydantic.ValidationError: ``body`` is not of that form.
+        """
+        principal = await authorise(self.authorize, request)
+        return await answer_offer(self._offers, Body.model_validate(body), principal)
+
+    async def get_rtc_configuration(self) -> dict[str, Any] | None:
+        """The ``RTCConfiguration`` for browsers, a callable asked anew each time."""
+        configuration: dict[str, Any] | None = await resolve(self.rtc_configuration)
+        return configuration
+
+    def set_input(self, webrtc_id: str, *args: Any) -> None:
+        """Gives a client's handler its inputs; the next call sees them. From any thread.
+
+        Inputs for a client that has not connected yet are held for a minute.
+        """
+        self.factory.set_input(webrtc_id, list(args))
+
+    def output_stream(self, webrtc_id: str) -> AsyncIterator[AdditionalOutputs]:
+        """The ``AdditionalOutputs`` of a client's handler, until its session ends.
+
+        A reader may come before the session. What was produced before the first reader is kept
+        (the newest 256); each of several readers gets all that is produced from then on.
+        """
+        return self.factory.outbox.read(webrtc_id)
+
+    async def fetch_latest_output(self, webrtc_id: str) -> AdditionalOutputs:
+        """The newest ``AdditionalOutputs`` not fetched yet; waits for the next if there are none.
+
+        Raises:
+            SessionClosed: the session ended meanwhile.
+        """
+        return await self.factory.outbox.latest(webrtc_id)
+
+    async def update_connection(
+        self, webrtc_id: str, desired_state: Literal["closed"] = "closed"
+    ) -> None:
+        """Asks a client to close its connection; nothing happens for an unknown id."""
+        session = self.factory.registry.get(webrtc_id)
+        if session is not None:
+            session.send_message(create_message("update_connection", desired_state))
+
+    def close(self, webrtc_id: str, message: str = "") -> None:
+        """Ends a client's session and shows it ``message``. From any thread.
+
+        Raises:
+            KeyError: there is no such session.
+        """
+        session = self.connections[webrtc_id]
+        session.loop.call_soon_threadsafe(session.close, message or "closed", message)
+
+    async def shutdown(self, drain_s: float = 1.0) -> None:
+        """Takes no new clients, tells those there are, gives them time to go, ends the rest.
+
+        Runs by itself when an application that the stream is mounted on ends.
+
+        Args:
+            drain_s: how long clients get to go by themselves.
+        """
+        await self.factory.drain(drain_s, every_loop=True)
+
+
+def _check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; allowed: {', '.join(map(repr, allowed))}")
+
+
+def _check_limit(limit: object) -> int | None:
+    if limit == "default":
+        return 1
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit > 0):
+        return limit
+    raise ValueError(
+        f"concurrency_limit is {limit!r}; allowed: a positive int, 'default' (1) or None (no limit)"
+    )
+
+
+class _Unwritten(StreamHandlerBase):
+    """Stands for the handler of ``Stream(...)``; no client ever gets one."""
+
+
+def _make_prototype(
+    handler: object, mode: StreamMode, modality: Modality, has_inputs: bool
+) -> StreamHandlerBase:
+    if handler is ...:
+        return _Unwritten()
+    if modality != "audio":
+        raise ValueError(
+            f"modality {modality!r} is not available in this version of fastrtc; "
+            "allowed: modality='audio'"
+        )
+    if isinstance(handler, type):
+        raise ValueError(
+            f"handler is the class {handler.__name__}; pass an instance: {handler.__name__}()"
+        )
+    if isinstance(handler, StreamHandlerBase):
+        if not hasattr(handler, "args_set"):
+            name = type(handler).__name__
+            raise ValueError(f"{name}.__init__() has to call super().__init__()")
+        if mode == "receive":
+            raise ValueError(
+                "in mode 'receive' an audio stream takes a generator function f(*inputs) that "
+                f"yields (rate, samples); received a {type(handler).__name__}"
+            )
+        return handler
+    if not callable(handler):
+        raise ValueError(
+            f"handler is a {type(handler).__name__}; allowed for audio: a StreamHandler, an "
+            "AsyncStreamHandler, or a function"
+        )
+    if mode == "receive":
+        return SourceFunction(handler, has_inputs)
+    return FrameFunction(handler)

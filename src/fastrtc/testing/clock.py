@@ -1,0 +1,111 @@
+"""An event loop in virtual time: its clock stands while code runs and jumps when all wait.
+
+Only the clock is virtual; tasks, timers and threads are asyncio's and Python's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
+
+from fastrtc.session.workers import pool
+
+__all__ = ["VirtualClockLoop", "run"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+PATIENCE_S: Final = 0.05
+"""Real seconds that a call in a worker thread may take before it counts as blocked."""
+AGAIN_S: Final = 0.003
+"""Real seconds that blocked calls get after each step, to notice what the step did."""
+STUCK_S: Final = 10.0
+"""Real seconds after which a loop that nothing can wake is declared stuck."""
+
+
+class _VirtualSelector(selectors.DefaultSelector):
+    """Where an event loop would sleep, it moves the clock instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self.calls_in_threads: Callable[[], list[object]] = list
+        self._known_to_block: set[object] = set()
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        ready = self._wait_for_threads()
+        if ready:
+            return ready
+        if timeout is None:
+            ready = super().select(STUCK_S)
+            if not ready:
+                raise RuntimeError(
+                    "virtual time is stuck: every task waits for something that neither a timer "
+                    "nor a thread will bring"
+                )
+            return ready
+        self.now_s += timeout
+        return []
+
+    def _wait_for_threads(self) -> Any:
+        """Lets calls in threads come back before time goes on; a blocked one is not waited for."""
+        calls = set(self.calls_in_threads())
+        if not calls:
+            return []
+        if calls <= self._known_to_block:
+            return super().select(AGAIN_S)
+        ready = super().select(PATIENCE_S)
+        if not ready:
+            self._known_to_block |= calls
+        return ready
+
+
+class VirtualClockLoop(asyncio.SelectorEventLoop):
+    """An event loop whose :meth:`time` starts at 0 and passes only when nothing can run.
+
+    Sync user code in worker threads is waited for. A function that blocks, in ``queue.get()`` say,
+    holds time up for 0.05 real seconds once; from then on each wait for it costs 0.003.
+    """
+
+    def __init__(self) -> None:
+        self._virtual = _VirtualSelector()
+        super().__init__(self._virtual)
+        self._executor_calls: set[object] = set()
+        self._virtual.calls_in_threads = self._calls_in_threads
+
+    def time(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self._virtual.now_s
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """As in asyncio, and time stands while the call runs."""
+        call = object()
+        self._executor_calls.add(call)
+        future = super().run_in_executor(executor, func, *args)
+        future.add_done_callback(lambda _: self._executor_calls.discard(call))
+        return future
+
+    def _calls_in_threads(self) -> list[object]:
+        return [*(call.fn for call in pool.calls_of(self)), *self._executor_calls]
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end in virtual time; the counterpart of ``asyncio.run``.
+
+    Raises:
+        RuntimeError: everything waits for something that will not come.
+
+    Example::
+
+        run(asyncio.sleep(3600))  # at once
+    """
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        return runner.run(coroutine)

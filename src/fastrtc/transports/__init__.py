@@ -1,0 +1,1 @@
+"""Bytes to sessions and back. Nothing here knows what a handler is."""

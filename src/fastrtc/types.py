@@ -1,0 +1,62 @@
+"""The types that users write in their annotations.
+
+Names only: nothing here runs, converts or checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "AudioInput",
+    "AudioOutput",
+    "DataChannel",
+    "Layout",
+    "Modality",
+    "RTCConfiguration",
+    "StreamMode",
+    "UIArgs",
+]
+
+StreamMode: TypeAlias = Literal["send-receive", "receive", "send"]
+"""Named from the client: "send" is client to server."""
+Modality: TypeAlias = Literal["video", "audio", "audio-video"]
+Layout: TypeAlias = Literal["mono", "stereo"]
+
+AudioInput: TypeAlias = tuple[int, npt.NDArray[np.int16]]
+"""``(rate_hz, samples)``: int16 of shape ``(1, n)``; stereo is interleaved in the same row."""
+AudioOutput: TypeAlias = tuple[int, npt.NDArray[Any]] | tuple[int, npt.NDArray[Any], Layout]
+"""``(rate_hz, samples)`` with int16 or float32 samples of shape ``(n,)``, ``(1, n)`` or
+``(2, n)``, and optionally the layout."""
+
+RTCConfiguration: TypeAlias = (
+    dict[str, Any]
+    | Callable[[], dict[str, Any] | None]
+    | Callable[[], Coroutine[Any, Any, dict[str, Any] | None]]
+)
+"""An ``RTCConfiguration`` as browsers take it, or a sync or async callable that returns one."""
+
+
+class DataChannel(Protocol):
+    """What ``handler.channel`` offers: text to the client."""
+
+    def send(self, message: str) -> None: ...
+
+
+class UIArgs(TypedDict, total=False):
+    """How the generated page looks."""
+
+    title: str
+    subtitle: str
+    icon: str
+    icon_button_color: str
+    pulse_color: str
+    icon_radius: int
+    send_input_on: Literal["submit", "change"]
+    hide_title: bool
+    full_screen: bool
+    variant: Literal["textbox", "wave"]

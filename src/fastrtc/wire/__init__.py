@@ -1,0 +1,1 @@
+"""Message formats, pure: text and bytes to values and back, no sockets and no session."""
