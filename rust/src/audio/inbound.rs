@@ -357,7 +357,7 @@ impl Inbound {
             }
         };
         let rtp_time = self.timeline.unwrap_or_default();
-        self.timeline = Some(rtp_time + ticks);
+        self.timeline = Some(rtp_time.saturating_add(ticks));
         let InboundConfig { rate_hz, channels } = self.config;
         InboundFrame {
             pcm: Pcm {

@@ -126,7 +126,7 @@ impl JitterBuffer {
         let front = self.waiting.front()?.seq;
         let expected = self.next_seq.unwrap_or(front);
         if front == expected {
-            self.next_seq = Some(front + 1);
+            self.next_seq = Some(front.saturating_add(1));
             return self.waiting.pop_front().map(Step::Packet);
         }
         let revealed = self.revealed()?;

@@ -17,7 +17,7 @@ pub mod outbound;
 pub mod resample;
 
 #[cfg(test)]
-mod testing;
+mod tests;
 
 pub use inbound::{Inbound, InboundConfig, InboundFrame, InboundStats, Origin};
 pub use outbound::{Outbound, OutboundConfig, OutboundPacket, OutboundStats};

@@ -291,7 +291,7 @@ impl Drop for Encoder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{all_speech, packets, rms, speech, tone};
+    use super::super::tests::{all_speech, packets, rms, speech, tone};
     use super::*;
 
     #[test]

@@ -1,5 +1,11 @@
 //! What this room's tests share: recorded speech, tones, and a virtual clock.
 
+mod feed;
+mod inbound;
+mod jitter;
+mod outbound;
+mod resample;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
