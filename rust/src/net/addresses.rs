@@ -53,10 +53,6 @@ struct Interface {
 ///
 /// # Errors
 /// [`AddressError`]; an unknown entry's message lists what exists.
-///
-/// ```ignore
-/// let hosts = local_addresses(&["eth0".to_owned()], 8000)?;
-/// ```
 pub fn local_addresses(interfaces: &[String], port: u16) -> Result<Vec<SocketAddr>, AddressError> {
     let existing: Vec<Interface> = if_addrs::get_if_addrs()?
         .into_iter()
@@ -161,10 +157,6 @@ fn describe(existing: &[Interface]) -> String {
 /// # Errors
 /// [`AddressError::Public`] for anything else (host names too: an answer can not carry them),
 /// [`AddressError::Unreachable`] for addresses that can not be a destination.
-///
-/// ```ignore
-/// let public = public_addresses(&["203.0.113.7".to_owned()], 8000)?;
-/// ```
 pub fn public_addresses(
     entries: &[String],
     default_port: u16,

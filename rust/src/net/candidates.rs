@@ -75,11 +75,6 @@ pub enum CandidateError {
 ///
 /// # Errors
 /// [`CandidateError`] names the part and the value. No other outcome is possible for any text.
-///
-/// ```ignore
-/// let line = "candidate:0 1 UDP 2122252543 192.0.2.7 45678 typ host";
-/// assert!(matches!(parse_remote(line)?, RemoteCandidate::Usable(_)));
-/// ```
 pub fn parse_remote(candidate: &str) -> Result<RemoteCandidate, CandidateError> {
     if candidate.len() > MAX_CANDIDATE_LEN {
         return Err(CandidateError::TooLong(candidate.len()));

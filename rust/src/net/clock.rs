@@ -24,7 +24,7 @@ impl Clock {
         WireInstant::from_nanos(i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX / 2))
     }
 
-    pub(super) fn from_wire(self, at: WireInstant) -> Instant {
+    pub(super) fn to_std(self, at: WireInstant) -> Instant {
         let elapsed = Duration::from_nanos(u64::try_from(at.as_nanos()).unwrap_or(0));
         self.epoch + elapsed
     }
@@ -39,7 +39,7 @@ mod tests {
         let epoch = Instant::now();
         let clock = Clock::new(epoch);
         let later = epoch + Duration::from_micros(1_234_567);
-        assert_eq!(clock.from_wire(clock.to_wire(later)), later);
+        assert_eq!(clock.to_std(clock.to_wire(later)), later);
         assert!(clock.to_wire(later) > clock.to_wire(epoch));
     }
 

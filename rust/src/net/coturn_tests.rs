@@ -124,7 +124,7 @@ impl Driven {
             local,
         };
         Self {
-            relay: Relay::new(config, Instant::now()),
+            relay: Relay::new(config, Instant::now()).unwrap(),
             socket,
         }
     }

@@ -53,10 +53,6 @@ pub enum Datagram<'a> {
 }
 
 /// Tells what `datagram` is. Accepts any bytes.
-///
-/// ```ignore
-/// assert_eq!(classify(&[0x80, 0x6f, 0, 1]), Datagram::Rtp);
-/// ```
 pub fn classify(datagram: &[u8]) -> Datagram<'_> {
     match datagram.first() {
         Some(0..=3) => classify_stun(datagram).unwrap_or(Datagram::Other),

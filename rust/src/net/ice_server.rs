@@ -73,11 +73,6 @@ impl IceServer {
     ///
     /// # Errors
     /// [`IceServerError`] says which part can not be used.
-    ///
-    /// ```ignore
-    /// let server = IceServer::parse("turn:turn.example.org?transport=tcp")?;
-    /// assert_eq!((server.host.as_str(), server.port), ("turn.example.org", 3478));
-    /// ```
     pub fn parse(url: &str) -> Result<Self, IceServerError> {
         let shown = || excerpt(url, 80);
         let (scheme, rest) = url

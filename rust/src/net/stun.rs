@@ -55,11 +55,6 @@ pub struct BindingQuery {
 
 impl BindingQuery {
     /// Asks `server` from the socket bound to `local`; the first datagram is ready at once.
-    ///
-    /// ```ignore
-    /// let mut query = BindingQuery::new(server, local, now);
-    /// while let Some(datagram) = query.poll_transmit(now) { socket.send_to(&datagram, server)?; }
-    /// ```
     pub fn new(server: SocketAddr, local: SocketAddr, now: Instant) -> Self {
         let clock = Clock::new(now);
         let mut agent = StunAgent::builder(TransportType::Udp, local)
@@ -116,7 +111,7 @@ impl BindingQuery {
                 .map(|transmit| transmit.data.to_vec())
         });
         match self.agent.poll(at) {
-            StunAgentPollRet::WaitUntil(at) => self.deadline = self.clock.from_wire(at),
+            StunAgentPollRet::WaitUntil(at) => self.deadline = self.clock.to_std(at),
             StunAgentPollRet::TransactionTimedOut(_)
             | StunAgentPollRet::TransactionCancelled(_) => self.state = QueryState::TimedOut,
         }

@@ -9,22 +9,19 @@
 //! [`Relay::poll_transmit`] until `None` and sends each result (a datagram to the server, or one
 //! uninterrupted write on the stream), then [`Relay::poll_event`] until `None`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use turn_client_proto::api::{
-    BindChannelError, CreatePermissionError, DelayedMessageOrChannelSend, Transmit, TurnClientApi,
-    TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet,
+    DelayedMessageOrChannelSend, Transmit, TurnClientApi, TurnConfig, TurnEvent, TurnPollRet,
+    TurnRecvRet,
 };
 use turn_client_proto::client::TurnClient;
 use turn_client_proto::stun::types::TransportType;
-use turn_client_proto::stun::types::attribute::{ErrorCode, XorMappedAddress};
-use turn_client_proto::stun::types::message::{Message, MessageClass};
 use turn_client_proto::tcp::TurnClientTcp;
 use turn_client_proto::types::TurnCredentials;
-use turn_client_proto::types::message::{ALLOCATE, REFRESH};
 use turn_client_proto::types::prelude::DelayedTransmitBuild;
 use turn_client_proto::udp::TurnClientUdp;
 
@@ -32,21 +29,23 @@ use super::clock::Clock;
 use super::framing::{Decoder, TurnStream};
 use super::ice_server::Transport;
 use super::stun::{FINAL_WAIT, INITIAL_RTO, MAX_RTO, TRANSMISSIONS};
-use super::{Datagram, classify, excerpt};
+use peers::Peers;
+use responses::Responses;
 use waiting::WaitingQueue;
 
+mod peers;
+mod responses;
 mod types;
 mod waiting;
 
+pub use peers::MAX_PEERS;
 pub use types::{RelayConfig, RelayEvent, RelayFailure, RelayStats, SendOutcome};
 pub use waiting::{MAX_WAIT, MAX_WAITING};
 
-/// Most peers (IP addresses for permissions, addresses with port for channels) of one relay.
-pub const MAX_PEERS: usize = 256;
+/// Longest user name, bytes (RFC 8489 section 14.3).
+const MAX_USERNAME_LEN: usize = 508;
 /// Longest datagram that is relayed: what fits into one UDP datagram with its TURN header.
 pub const MAX_DATAGRAM_LEN: usize = 65_000;
-/// How long a refused permission or channel is not asked for again.
-const REFUSED_HOLD: Duration = Duration::from_secs(10);
 /// The least time between two wake-ups without progress, so that no state can spin the caller.
 const MIN_WAKE: Duration = Duration::from_millis(5);
 
@@ -63,13 +62,6 @@ enum Phase {
     Ended,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Binding {
-    Requested,
-    Granted,
-    RefusedUntil(Instant),
-}
-
 /// One allocation on a TURN server.
 pub struct Relay {
     client: TurnClient,
@@ -80,15 +72,8 @@ pub struct Relay {
     stream: Decoder<TurnStream>,
     phase: Phase,
     close_wanted: bool,
-    /// The last refusal that was not part of ordinary authentication.
-    refusal: Option<(u16, String)>,
-    /// The first error 401, which asks for credentials, has come.
-    challenged: bool,
-    /// Cookie and transaction id of the STUN message sent last.
-    last_request: Option<Vec<u8>>,
-    mapped: Option<SocketAddr>,
-    permissions: HashMap<IpAddr, Binding>,
-    channels: HashMap<SocketAddr, Binding>,
+    responses: Responses,
+    peers: Peers,
     waiting: WaitingQueue,
     outgoing: VecDeque<Vec<u8>>,
     events: VecDeque<RelayEvent>,
@@ -102,11 +87,9 @@ impl Relay {
     /// Begins an allocation of an IPv4 address; the first request is ready in
     /// [`Self::poll_transmit`]. For TCP the connection must be established already.
     ///
-    /// ```ignore
-    /// let mut relay = Relay::new(config, now);
-    /// while let Some(bytes) = relay.poll_transmit(now) { socket.send_to(&bytes, server)?; }
-    /// ```
-    pub fn new(config: RelayConfig, now: Instant) -> Self {
+    /// # Errors
+    /// [`RelayFailure::Username`] if the user name does not fit into a STUN message.
+    pub fn new(config: RelayConfig, now: Instant) -> Result<Self, RelayFailure> {
         let RelayConfig {
             server,
             transport,
@@ -114,6 +97,9 @@ impl Relay {
             credential,
             local,
         } = config;
+        if !(1..=MAX_USERNAME_LEN).contains(&username.len()) {
+            return Err(RelayFailure::Username(username.len()));
+        }
         let mut turn = TurnConfig::new(TurnCredentials::new(&username, &credential));
         turn.set_request_retransmits(INITIAL_RTO, MAX_RTO, TRANSMISSIONS, FINAL_WAIT);
         let (client, transport) = match transport {
@@ -126,7 +112,7 @@ impl Relay {
                 TransportType::Tcp,
             ),
         };
-        Self {
+        Ok(Self {
             client,
             clock: Clock::new(now),
             server,
@@ -135,19 +121,15 @@ impl Relay {
             stream: Decoder::default(),
             phase: Phase::Idle,
             close_wanted: false,
-            refusal: None,
-            challenged: false,
-            last_request: None,
-            mapped: None,
-            permissions: HashMap::new(),
-            channels: HashMap::new(),
+            responses: Responses::default(),
+            peers: Peers::default(),
             waiting: WaitingQueue::default(),
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
             stale: true,
             wake: now,
             stats: RelayStats::default(),
-        }
+        })
     }
 
     /// The server's address: datagrams from there go to [`Self::handle_datagram`].
@@ -220,10 +202,10 @@ impl Relay {
             return self.dropped();
         }
         if self.client.have_permission(TransportType::Udp, to.ip()) {
-            self.want_channel(to, data, now);
-            return match self.wrap(to, data, now, out) {
-                true => SendOutcome::Wrapped,
-                false => self.dropped(),
+            return if self.wrap(to, data, now, out) {
+                SendOutcome::Wrapped
+            } else {
+                self.dropped()
             };
         }
         if !self.want_permission(to.ip(), now) {
@@ -279,7 +261,7 @@ impl Relay {
         if self.phase == Phase::Ended {
             return;
         }
-        let refused = bytes.first().is_some_and(|&first| first < 4) && self.note_response(bytes);
+        let refused = self.responses.note(bytes);
         let transmit = Transmit::new(bytes, self.transport, self.server, self.local);
         match self.client.recv(transmit, self.clock.to_wire(now)) {
             TurnRecvRet::PeerData(data) => {
@@ -290,10 +272,7 @@ impl Relay {
                 };
                 self.events.push_back(event);
             }
-            TurnRecvRet::Handled => {
-                self.stale = true;
-                self.drive(now);
-            }
+            TurnRecvRet::Handled => self.drive(now),
             // Servers refuse without MESSAGE-INTEGRITY when they do not know the key; the crate
             // would repeat the request until it times out.
             TurnRecvRet::Ignored(_) if refused && self.phase == Phase::Allocating => {
@@ -301,36 +280,6 @@ impl Relay {
             }
             TurnRecvRet::Ignored(_) | TurnRecvRet::PeerIcmp { .. } => self.stats.ignored += 1,
         }
-    }
-
-    /// Keeps from a response what the protocol crate does not hand on: our mapped address, and
-    /// why the allocation or its refresh was refused. Whether it is a refusal of the request
-    /// sent last, that is not the ordinary demand for credentials or for a fresh nonce.
-    fn note_response(&mut self, bytes: &[u8]) -> bool {
-        let Ok(message) = Message::from_bytes(bytes) else {
-            return false;
-        };
-        if !message.is_response() || !matches!(message.method(), ALLOCATE | REFRESH) {
-            return false;
-        }
-        if message.has_class(MessageClass::Success) {
-            self.refusal = None;
-            if message.method() == ALLOCATE {
-                let mapped = message.attribute::<XorMappedAddress>().ok();
-                self.mapped = mapped.map(|mapped| mapped.addr(message.transaction_id()));
-            }
-            return false;
-        }
-        let Ok(error) = message.attribute::<ErrorCode>() else {
-            return false;
-        };
-        let challenge = error.code() == ErrorCode::UNAUTHORIZED && !self.challenged;
-        self.challenged |= challenge;
-        if challenge || error.code() == ErrorCode::STALE_NONCE {
-            return false;
-        }
-        self.refusal = Some((error.code(), excerpt(error.reason(), 80)));
-        bytes.get(4..20) == self.last_request.as_deref()
     }
 
     /// Lets the protocol crate work until it has nothing more to do at `now`.
@@ -342,30 +291,26 @@ impl Relay {
         self.stats.dropped += self.waiting.expire(now);
         let at = self.clock.to_wire(now);
         loop {
-            let mut progress = false;
-            while let Some(event) = self.client.poll_event() {
-                progress = true;
-                self.handle_event(event, now);
-            }
-            if self.phase == Phase::Ended {
-                return;
-            }
-            match self.client.poll(at) {
+            let mut progress = self.collect_events(now);
+            let next = match self.client.poll(at) {
+                // Both belong to TCP allocations (RFC 6062), which are never requested.
+                TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => at,
+                TurnPollRet::WaitUntil(next) => next,
                 TurnPollRet::Closed => {
-                    if self.collect_events(now) {
-                        continue;
-                    }
+                    // An event may have come with it, which has the better reason.
+                    self.collect_events(now);
                     self.handle_closed();
                     return;
                 }
-                TurnPollRet::WaitUntil(next) => self.wake = self.clock.from_wire(next),
-                // Both belong to TCP allocations (RFC 6062), which are never requested.
-                TurnPollRet::AllocateTcpSocket { .. } | TurnPollRet::TcpClose { .. } => {}
-            }
+            };
+            self.wake = self.clock.to_std(next);
             while let Some(transmit) = self.client.poll_transmit(at) {
                 progress = true;
-                self.last_request = transmit.data.get(4..20).map(<[u8]>::to_vec);
+                self.responses.request_sent(&transmit.data);
                 self.outgoing.push_back(transmit.data.to_vec());
+            }
+            if self.phase == Phase::Ended {
+                return;
             }
             if !progress {
                 break;
@@ -377,14 +322,14 @@ impl Relay {
         self.wake = self.wake.max(now + MIN_WAKE);
     }
 
-    /// Handles what the client still reports; whether there was anything and we go on.
+    /// Handles what the client reports; whether there was anything.
     fn collect_events(&mut self, now: Instant) -> bool {
         let mut any = false;
         while let Some(event) = self.client.poll_event() {
             any = true;
             self.handle_event(event, now);
         }
-        any && self.phase != Phase::Ended
+        any
     }
 
     fn handle_event(&mut self, event: TurnEvent, now: Instant) {
@@ -394,27 +339,25 @@ impl Relay {
                 if self.close_wanted {
                     self.release(now);
                 } else {
-                    let mapped = self.mapped;
+                    let mapped = self.responses.mapped;
                     self.events
                         .push_back(RelayEvent::Allocated { relayed, mapped });
                 }
             }
             TurnEvent::AllocationCreateFailed(_) => self.handle_closed(),
             TurnEvent::PermissionCreated(_, ip) => {
-                self.permissions.insert(ip, Binding::Granted);
+                self.peers.permission_settled(ip, true, now);
                 self.flush_waiting(ip, now);
             }
             TurnEvent::PermissionCreateFailed(_, ip) => {
-                self.permissions
-                    .insert(ip, Binding::RefusedUntil(now + REFUSED_HOLD));
+                self.peers.permission_settled(ip, false, now);
                 self.stats.dropped += self.waiting.take(ip).len() as u64;
             }
             TurnEvent::ChannelCreated(_, peer) => {
-                self.channels.insert(peer, Binding::Granted);
+                self.peers.channel_settled(peer, true, now);
             }
             TurnEvent::ChannelCreateFailed(_, peer) => {
-                self.channels
-                    .insert(peer, Binding::RefusedUntil(now + REFUSED_HOLD));
+                self.peers.channel_settled(peer, false, now);
             }
             TurnEvent::AllocationCreated(..)
             | TurnEvent::TcpConnected(_)
@@ -429,7 +372,7 @@ impl Relay {
             return;
         }
         let server = self.server;
-        let failure = match (self.refusal.take(), self.phase) {
+        let failure = match (self.responses.refusal.take(), self.phase) {
             (Some((code, reason)), _) => RelayFailure::Refused {
                 server,
                 code,
@@ -467,57 +410,35 @@ impl Relay {
         match self.client.delete(self.clock.to_wire(now)) {
             Ok(()) => {
                 self.phase = Phase::Releasing;
-                self.stale = true;
+                self.touch(now);
             }
             Err(_) => self.end(RelayEvent::Closed),
         }
     }
 
-    /// Makes sure a permission is on its way; whether waiting for it makes sense.
     fn want_permission(&mut self, ip: IpAddr, now: Instant) -> bool {
-        match self.permissions.get(&ip) {
-            Some(Binding::Requested) => return true,
-            Some(Binding::RefusedUntil(until)) if now < *until => return false,
-            None if self.permissions.len() >= MAX_PEERS => return false,
-            _ => {}
+        let coming = self
+            .peers
+            .want_permission(ip, &mut self.client, self.clock, now);
+        if coming {
+            self.touch(now);
         }
-        let at = self.clock.to_wire(now);
-        match self.client.create_permission(TransportType::Udp, ip, at) {
-            Ok(()) | Err(CreatePermissionError::AlreadyExists) => {
-                self.permissions.insert(ip, Binding::Requested);
-                self.stale = true;
-                true
-            }
-            Err(_) => false,
-        }
+        coming
     }
 
-    /// Asks for a channel to a peer with which more than connectivity checks are exchanged.
-    fn want_channel(&mut self, to: SocketAddr, data: &[u8], now: Instant) {
-        let media = || matches!(classify(data), Datagram::Dtls | Datagram::Rtp);
-        match self.channels.get(&to) {
-            Some(Binding::Requested | Binding::Granted) => return,
-            Some(Binding::RefusedUntil(until)) if now < *until => return,
-            None if self.channels.len() >= MAX_PEERS || !media() => return,
-            _ => {}
-        }
-        let bound = self
-            .client
-            .bind_channel(TransportType::Udp, to, self.clock.to_wire(now));
-        let binding = match bound {
-            Ok(()) => Binding::Requested,
-            Err(BindChannelError::AlreadyExists) => Binding::Granted,
-            Err(BindChannelError::ExpiredChannelExists(until)) => {
-                Binding::RefusedUntil(self.clock.from_wire(until))
-            }
-            Err(_) => Binding::RefusedUntil(now + REFUSED_HOLD),
-        };
-        self.channels.insert(to, binding);
+    /// The client has something to do at once.
+    fn touch(&mut self, now: Instant) {
         self.stale = true;
+        self.wake = self.wake.min(now);
     }
 
+    /// Wraps for a peer whose permission exists.
     fn wrap(&mut self, to: SocketAddr, data: &[u8], now: Instant, out: &mut Vec<u8>) -> bool {
-        let at = self.clock.to_wire(now);
+        let (client, clock) = (&mut self.client, self.clock);
+        if self.peers.want_channel(to, data, client, clock, now) {
+            self.touch(now);
+        }
+        let at = clock.to_wire(now);
         let Ok(Some(transmit)) = self.client.send_to(TransportType::Udp, to, data, at) else {
             return false;
         };
@@ -535,7 +456,6 @@ impl Relay {
     fn flush_waiting(&mut self, ip: IpAddr, now: Instant) {
         for waiting in self.waiting.take(ip) {
             let mut out = Vec::new();
-            self.want_channel(waiting.to, &waiting.data, now);
             if self.wrap(waiting.to, &waiting.data, now, &mut out) {
                 self.outgoing.push_back(out);
             } else {
@@ -562,3 +482,6 @@ impl fmt::Debug for Relay {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod virtual_tests;

@@ -38,6 +38,9 @@ impl fmt::Debug for RelayConfig {
 /// Why there is no relay, or no longer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RelayFailure {
+    /// The user name can not be sent.
+    #[error("a TURN user name has 1 to 508 bytes, not {0}; check the credentials")]
+    Username(usize),
     /// No answer.
     #[error("the TURN server {0} did not answer")]
     TimedOut(SocketAddr),
@@ -92,16 +95,16 @@ pub enum RelayEvent {
     },
     /// There is no relay, or no longer. Nothing follows.
     Failed(RelayFailure),
-    /// After [`Relay::close`]: the server has released the allocation. Nothing follows.
+    /// After [`super::Relay::close`]: the server has released the allocation. Nothing follows.
     Closed,
 }
 
-/// What became of a datagram given to [`Relay::send`].
+/// What became of a datagram given to [`super::Relay::send`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendOutcome {
     /// The wrapped bytes are to be sent to the server now.
     Wrapped,
-    /// It waits for the peer's permission and leaves through [`Relay::poll_transmit`].
+    /// It waits for the peer's permission and leaves through [`super::Relay::poll_transmit`].
     Queued,
     /// It was dropped and counted: no allocation, a peer of another address family or too many,
     /// a permission that the server refused, an empty or too long datagram.
