@@ -21,8 +21,8 @@ use turn_client_proto::api::{
 use turn_client_proto::client::TurnClient;
 use turn_client_proto::stun::types::TransportType;
 use turn_client_proto::tcp::TurnClientTcp;
-use turn_client_proto::types::TurnCredentials;
 use turn_client_proto::types::prelude::DelayedTransmitBuild;
+use turn_client_proto::types::{Instant as WireInstant, TurnCredentials};
 use turn_client_proto::udp::TurnClientUdp;
 
 use super::clock::Clock;
@@ -48,6 +48,10 @@ const MAX_USERNAME_LEN: usize = 508;
 pub const MAX_DATAGRAM_LEN: usize = 65_000;
 /// The least time between two wake-ups without progress, so that no state can spin the caller.
 const MIN_WAKE: Duration = Duration::from_millis(5);
+/// The protocol crate leaves this much time between two requests.
+const REQUEST_PACING: Duration = Duration::from_millis(50);
+/// How many requests may be ahead of the one that gives the allocation back, which does not wait.
+const RELEASE_STEPS: u32 = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -226,8 +230,8 @@ impl Relay {
         }
     }
 
-    /// Gives the allocation back: the request leaves through [`Self::poll_transmit`], and
-    /// [`RelayEvent::Closed`] follows the server's answer, or at the latest when the
+    /// Gives the allocation back: the request is ready in [`Self::poll_transmit`] at once, so that
+    /// a caller in a hurry can send it and drop the relay. [`RelayEvent::Closed`] follows the server's answer, or at the latest when the
     /// retransmissions end. Waiting data is dropped. May be called at any time, repeatedly.
     pub fn close(&mut self, now: Instant) {
         self.close_wanted = true;
@@ -304,11 +308,7 @@ impl Relay {
                 }
             };
             self.wake = self.clock.to_std(next);
-            while let Some(transmit) = self.client.poll_transmit(at) {
-                progress = true;
-                self.responses.request_sent(&transmit.data);
-                self.outgoing.push_back(transmit.data.to_vec());
-            }
+            progress |= self.collect_transmits(at);
             if self.phase == Phase::Ended {
                 return;
             }
@@ -320,6 +320,17 @@ impl Relay {
             self.wake = self.wake.min(expiry);
         }
         self.wake = self.wake.max(now + MIN_WAKE);
+    }
+
+    /// Takes over what the client wants to send; whether there was anything.
+    fn collect_transmits(&mut self, at: WireInstant) -> bool {
+        let mut any = false;
+        while let Some(transmit) = self.client.poll_transmit(at) {
+            any = true;
+            self.responses.request_sent(&transmit.data);
+            self.outgoing.push_back(transmit.data.to_vec());
+        }
+        any
     }
 
     /// Handles what the client reports; whether there was anything.
@@ -411,6 +422,10 @@ impl Relay {
             Ok(()) => {
                 self.phase = Phase::Releasing;
                 self.touch(now);
+                for step in 0..=RELEASE_STEPS {
+                    let at = self.clock.to_wire(now + REQUEST_PACING * step);
+                    self.collect_transmits(at);
+                }
             }
             Err(_) => self.end(RelayEvent::Closed),
         }

@@ -10,6 +10,7 @@ use turn_server_proto::api::{Transmit, TurnServerApi, TurnServerPollRet};
 use turn_server_proto::server::TurnServer;
 
 use super::*;
+use crate::net::{Datagram, classify};
 
 const SERVER: &str = "192.0.2.1:3478";
 const LOCAL: &str = "10.0.0.5:8000";
@@ -227,6 +228,26 @@ fn an_allocation_takes_two_round_trips_and_closing_one() {
     world.run_for(DELAY * 2 + Duration::from_millis(50));
     assert_eq!(world.events.last(), Some(&RelayEvent::Closed));
     assert_eq!(world.relay.timeout(), None);
+}
+
+#[test]
+fn the_request_to_close_does_not_wait_for_its_turn() {
+    let mut world = World::new(1);
+    while world.relay.relayed().is_none() {
+        world.run_for(Duration::from_millis(1));
+    }
+    for host in 1..=3 {
+        let peer = IpAddr::from([198, 51, 100, host]);
+        world.relay.permit(peer, world.now);
+    }
+    world.relay.close(world.now);
+    let mut last = Vec::new();
+    while let Some(bytes) = world.relay.poll_transmit(world.now) {
+        last = bytes;
+    }
+    let Datagram::Stun { method: 4, .. } = classify(&last) else {
+        panic!("no Refresh request: {last:?}");
+    };
 }
 
 #[test]
