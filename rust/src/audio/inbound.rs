@@ -84,6 +84,8 @@ pub struct InboundStats {
     pub jitter_ms: f64,
     /// How long a gap is held open for reordered packets, in milliseconds.
     pub reorder_wait_ms: f64,
+    /// The constant delay of the change of sample rate, in milliseconds; 0 where Opus does it.
+    pub resampler_delay_ms: f64,
 }
 
 /// Missing time that is being filled, in ticks, before the packet that ended the gap.
@@ -211,6 +213,7 @@ impl Inbound {
             restarts: order.restarts + self.stats.restarts,
             jitter_ms: self.order.jitter_ms(),
             reorder_wait_ms: wait.as_secs_f64() * 1e3,
+            resampler_delay_ms: self.resampler.as_ref().map_or(0.0, Resampler::delay_ms),
             ..self.stats
         }
     }
@@ -322,7 +325,8 @@ impl Inbound {
             }
             Err(_) => {
                 self.stats.decode_errors += 1;
-                Some(self.conceal(self.packet_ticks.into()))
+                let ticks = opus::packet_ticks(&packet.payload).unwrap_or(self.packet_ticks);
+                Some(self.conceal(ticks.into()))
             }
         }
     }

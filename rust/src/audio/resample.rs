@@ -184,7 +184,7 @@ fn block_frames(from_hz: u32, to_hz: u32) -> Option<usize> {
     let units = (target / unit).max(1);
     let dividing = (1..=units)
         .rev()
-        .find(|units| longest % (units * unit) == 0);
+        .find(|units| longest.is_multiple_of(units * unit));
     // A block below a quarter of the target would filter too bluntly.
     let frames = dividing
         .map(|units| units * unit)

@@ -3,6 +3,7 @@
 mod feed;
 mod inbound;
 mod jitter;
+mod opus;
 mod outbound;
 mod resample;
 
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::opus::{Encoder, Mode};
+use super::resample::Resampler;
 
 /// Recorded speech of `tests/data`, mono at 16 kHz.
 pub fn speech(name: &str) -> Vec<i16> {
@@ -39,6 +41,19 @@ pub fn all_speech() -> Vec<i16> {
     .iter()
     .flat_map(|name| speech(name))
     .collect()
+}
+
+/// The same at another rate, over 16 kHz.
+pub fn all_speech_at(rate_hz: u32) -> Vec<i16> {
+    let pcm = all_speech();
+    if rate_hz == 16_000 {
+        return pcm;
+    }
+    let mut resampled = Vec::new();
+    Resampler::new(16_000, rate_hz, 1)
+        .unwrap()
+        .push(&pcm, &mut resampled);
+    resampled
 }
 
 /// A sine wave, interleaved, the same in all channels.

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use super::super::opus::{fec_ticks, is_celt, packet_ticks};
+use super::super::opus::{Mode, fec_ticks, is_celt, packet_ticks};
 use super::super::outbound::TRAILING_PACKETS;
 use super::super::{
     FRAME_TICKS, Inbound, InboundConfig, Origin, Outbound, OutboundConfig, OutboundPacket, Pcm,
 };
-use super::{Clock, Random, all_speech, rms, speech, tone};
+use super::{Clock, Random, all_speech_at, packets, rms, speech, tone};
 
 /// A track and everything it sent, with the time in milliseconds.
 struct Track {
@@ -420,11 +420,7 @@ fn fec_is_on_while_the_receiver_reports_loss() {
 fn a_lossy_call_recovers_most_single_losses() {
     for rate_hz in [16_000, 24_000, 48_000] {
         let mut track = Track::new(1);
-        let sound: Vec<i16> = all_speech()
-            .into_iter()
-            .flat_map(|sample| std::iter::repeat_n(sample, rate_hz as usize / 16_000))
-            .collect();
-        let rate_hz = if rate_hz == 24_000 { 16_000 } else { rate_hz };
+        let sound = all_speech_at(rate_hz);
         track.outbound.on_receiver_report(0.1, track.clock.at(0.0));
         track.push(sound.clone(), rate_hz, 1);
         for second in 1..17 {
@@ -474,6 +470,59 @@ fn a_lossy_call_recovers_most_single_losses() {
             recovered * 100 >= single * 80,
             "{rate_hz} Hz: {recovered} of {single}"
         );
+    }
+}
+
+#[test]
+fn an_echo_over_a_lossy_network_does_not_grow_late() {
+    let sound: Vec<i16> = all_speech_at(16_000)
+        .iter()
+        .map(|sample| sample | 16)
+        .collect();
+    let packets = packets(&sound, 16_000, 1, Mode::Lossy { loss_percent: 10 });
+    for seed in 1..20 {
+        let mut random = Random::new(seed);
+        let mut track = Track::new(1);
+        let mut inbound = Inbound::new(InboundConfig {
+            rate_hz: 16_000,
+            channels: 1,
+        })
+        .unwrap();
+        let mut arrived_last = 0.0f64;
+        for (n, packet) in packets.iter().enumerate() {
+            // Ten seconds of 10 % loss, then none; up to 10 ms of jitter all the time.
+            let due_ms = n as f64 * 20.0;
+            let lost = n > 0 && n < 500 && random.unit() < 0.1;
+            let arrival_ms = (due_ms + random.unit() * 10.0).max(arrived_last);
+            arrived_last = arrival_ms;
+            while let Some(at) = inbound
+                .timeout()
+                .filter(|&at| at <= track.clock.at(arrival_ms))
+            {
+                track.run_to(track.clock.ms(at));
+                while let Some(frame) = inbound.poll(at) {
+                    track.push(frame.pcm.samples, 16_000, 1);
+                }
+            }
+            track.run_to(arrival_ms);
+            if !lost {
+                let at = track.clock.at(arrival_ms);
+                inbound.push(n as u64, n as u64 * 960, Arc::from(&packet[..]), at);
+                while let Some(frame) = inbound.poll(at) {
+                    track.push(frame.pcm.samples, 16_000, 1);
+                }
+            }
+        }
+        track.run_to(arrived_last + 30.0);
+        let media = track.media();
+        assert_eq!(media.len(), packets.len());
+        let delays: Vec<f64> = media
+            .iter()
+            .enumerate()
+            .map(|(n, (ms, _))| ms - n as f64 * 20.0)
+            .collect();
+        let after = delays[600..].iter().copied().fold(0.0, f64::max);
+        assert!(after <= 20.0, "seed {seed}: {after} ms");
     }
 }
 
