@@ -38,8 +38,8 @@ class BadNetwork:
 
     def set(self, direction: Literal["up", "down", "both"] = "both", **conditions: float) -> None:
         """Changes the network, for example ``set(loss=0.1, burst_packets=4)``,
-        ``set(outage=True)``, ``set(delay_ms=50, jitter_ms=200)``, ``set(reorder=0.05)``. What is not
-        named stays. "up" is from the client to the server."""
+        ``set(outage=True)``, ``set(delay_ms=50, jitter_ms=200)``, ``set(reorder=0.05)``. What is
+        not named stays. "up" is from the client to the server."""
         self._ask({"set": conditions, "direction": None if direction == "both" else direction})
 
     def rebind(self) -> None:

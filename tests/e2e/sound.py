@@ -136,7 +136,7 @@ def _find(pattern: Sound, sound: Sound) -> tuple[int, float]:
 
 
 def _softest(original: Sound, found: Sound) -> float:
-    """The lowest level of ``found``, as a share, among the 20 ms in which ``original`` is active."""
+    """The lowest level of ``found``, as a share, among the 20 ms in which the original sounds."""
     block = RATE_HZ // 50
     return min(
         _rms(found[at : at + block]) / _rms(original[at : at + block])

@@ -1,0 +1,34 @@
+//! A load client: many WebRTC audio calls to one server, from one thread.
+//!
+//! `fastrtc-load --url http://127.0.0.1:8000/webrtc/offer --sessions 100 --seconds 10 --speech a.wav`
+//! connects the sessions one after another, talks on all of them, and prints one JSON object with
+//! what came back and when. `--server-pid` adds the server's CPU time and memory.
+//!
+//! It must stay much cheaper than any server: audio is encoded before the first call, and only a few
+//! sessions are decoded, for the round trip.
+
+mod audio;
+mod driver;
+mod options;
+mod process;
+mod report;
+mod run;
+mod session;
+mod signalling;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let outcome =
+        options::Options::parse(std::env::args().skip(1)).and_then(|options| run::run(&options));
+    match outcome {
+        Ok(report) => {
+            println!("{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("fastrtc-load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
