@@ -188,7 +188,7 @@ fn relay(
         credential: login.credential.clone(),
         local,
     };
-    let mut relay = Relay::new(config, Instant::now());
+    let mut relay = Relay::new(config, Instant::now()).map_err(|error| error.to_string())?;
     let mut buffer = [0; MAX_DATAGRAM_BYTES];
     loop {
         let now = Instant::now();

@@ -13,6 +13,7 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod audio;
+pub mod engine;
 pub mod gather;
 pub mod handover;
 pub mod io;

@@ -17,7 +17,7 @@ use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaKind, MediaTi
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 
-use crate::audio::{AudioError, Inbound, InboundConfig, Outbound, OutboundConfig};
+use crate::audio::{AudioError, Inbound, InboundConfig, Outbound, OutboundConfig, OutboundPacket};
 use crate::handover::{EncodedVideo, Event, Mailbox, Refusal, State};
 use crate::offer::{self, Allowed};
 use crate::playout::Playout;
@@ -25,6 +25,7 @@ use crate::stats::Stats;
 
 /// A peer that has not connected by then is given up.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+const NEVER_CONNECTED: &str = "the client did not connect";
 /// How long a goodbye may take to leave.
 const CLOSE_WITHIN: Duration = Duration::from_millis(300);
 /// Messages that may wait for the data channel to open.
@@ -118,6 +119,8 @@ pub struct Peer {
     inbound: Inbound,
     outbound: Outbound,
     playout_epoch: u64,
+    /// Ticks of the user's audio that were counted as sent so far.
+    played_ticks: u64,
     rejected_datagrams: u64,
 }
 
@@ -152,6 +155,7 @@ impl Peer {
             channel: None,
             early_texts: VecDeque::new(),
             playout_epoch: 0,
+            played_ticks: 0,
             rejected_datagrams: 0,
         })
     }
@@ -205,7 +209,7 @@ impl Peer {
     pub fn handle_timeout(&mut self, now: Instant, out: &mut dyn Outlet) {
         if now >= self.rtc_deadline {
             if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
-                self.end(&format!("the connection failed: {error}"));
+                self.fail(&error);
             }
             self.drain(now, out);
         }
@@ -299,6 +303,15 @@ impl Peer {
         self.phase = Phase::Closed;
     }
 
+    /// The engine cannot go on. Before the connection that is a handshake that ran out of time.
+    fn fail(&mut self, error: &str0m::RtcError) {
+        if matches!(self.phase, Phase::Connecting { .. }) {
+            self.end(NEVER_CONNECTED);
+        } else {
+            self.end(&format!("the connection failed: {error}"));
+        }
+    }
+
     /// Everything the engine has to say, to its timeout.
     fn drain(&mut self, now: Instant, out: &mut dyn Outlet) {
         loop {
@@ -310,7 +323,7 @@ impl Peer {
                 Ok(Output::Transmit(transmit)) => self.transmit(now, transmit, out),
                 Ok(Output::Event(event)) => self.on_event(now, event),
                 Err(error) => {
-                    self.end(&format!("the connection failed: {error}"));
+                    self.fail(&error);
                     return;
                 }
             }
@@ -475,7 +488,7 @@ impl Peer {
         self.send_audio(now, out);
         match self.phase {
             Phase::Connecting { until } if now >= until => {
-                self.end("the client did not connect within 30 s");
+                self.end(NEVER_CONNECTED);
             }
             Phase::Live if now >= self.last_heard + self.config.disconnect_after => {
                 self.phase = Phase::Disconnected { until: now + self.config.close_after };
@@ -499,16 +512,9 @@ impl Peer {
     }
 
     fn send_audio(&mut self, now: Instant, out: &mut dyn Outlet) {
-        let epoch = self.link.playout.epoch();
-        if epoch != self.playout_epoch {
-            self.playout_epoch = epoch;
-            self.outbound.clear();
-        }
+        self.follow_epoch(self.link.playout.epoch());
         while let Some((epoch, pcm)) = self.link.playout.pop() {
-            if epoch != self.playout_epoch {
-                self.playout_epoch = epoch;
-                self.outbound.clear();
-            }
+            self.follow_epoch(epoch);
             if let Err(error) = self.outbound.push(pcm) {
                 self.end(&format!("sending audio failed: {error}"));
                 return;
@@ -517,31 +523,49 @@ impl Peer {
         if !self.can_play() {
             return;
         }
-        while let Some(packet) = self.outbound.poll(now) {
-            let ticks = u64::from(packet.media_ticks);
+        loop {
+            let packet = self.outbound.poll(now);
+            // Silence that is not transmitted counts as sent, so not only packets are counted.
+            let played = self.outbound.stats().played_ticks;
+            let ticks = played - std::mem::replace(&mut self.played_ticks, played);
             if ticks > 0 && !self.link.playout.commit(self.playout_epoch, ticks) {
-                self.playout_epoch = self.link.playout.epoch();
-                self.outbound.clear();
+                self.follow_epoch(self.link.playout.epoch());
                 continue;
             }
-            let Some(writer) = self.audio_mid.and_then(|mid| self.rtc.writer(mid)) else { return };
-            let Some(pt) = writer
-                .payload_params()
-                .find(|params| params.spec().codec == Codec::Opus)
-                .map(|params| params.pt())
-            else {
-                return;
-            };
-            let time = MediaTime::new(packet.rtp_time, Frequency::FORTY_EIGHT_KHZ);
-            let written = writer
-                .start_of_talkspurt(packet.start_of_talkspurt)
-                .write(pt, now, time, packet.payload);
-            if let Err(error) = written {
-                self.end(&format!("sending audio failed: {error}"));
+            let Some(packet) = packet else { return };
+            if !self.write_audio(now, packet) {
                 return;
             }
             self.drain(now, out);
         }
+    }
+
+    /// After a clear, nothing queued before it may leave.
+    fn follow_epoch(&mut self, epoch: u64) {
+        if epoch != self.playout_epoch {
+            self.playout_epoch = epoch;
+            self.outbound.clear();
+        }
+    }
+
+    /// Returns false when there is no way to send.
+    fn write_audio(&mut self, now: Instant, packet: OutboundPacket) -> bool {
+        let Some(writer) = self.audio_mid.and_then(|mid| self.rtc.writer(mid)) else { return false };
+        let Some(pt) = writer
+            .payload_params()
+            .find(|params| params.spec().codec == Codec::Opus)
+            .map(|params| params.pt())
+        else {
+            return false;
+        };
+        let time = MediaTime::new(packet.rtp_time, Frequency::FORTY_EIGHT_KHZ);
+        let written = writer
+            .start_of_talkspurt(packet.start_of_talkspurt)
+            .write(pt, now, time, packet.payload);
+        if let Err(error) = &written {
+            self.end(&format!("sending audio failed: {error}"));
+        }
+        written.is_ok()
     }
 
     fn with_stats(&self, change: impl FnOnce(&mut Stats)) {

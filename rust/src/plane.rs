@@ -8,17 +8,12 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rtrb::RingBuffer;
-use str0m::bwe::Bitrate;
-use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
-use str0m::format::{Codec, FormatParams};
-use str0m::media::Frequency;
-use str0m::net::TcpType;
-use str0m::{Candidate, RtcConfig};
 
+use crate::engine::{self, EngineConfig, LocalAddresses};
 use crate::gather::{self, Gathered, IceServerLogin, ReflexiveCache};
 use crate::handover::{Hub, Mailbox, Refusal};
 use crate::io::Wake;
@@ -34,12 +29,6 @@ use crate::stats::Stats;
 
 /// Datagrams that may wait for one shard: 0.1 s of a thousand sessions.
 const LANE_DATAGRAMS: usize = 4096;
-/// Our RTP payload type for Opus; the answer takes the offer's number.
-const OPUS_PAYLOAD_TYPE: u8 = 111;
-/// Where the bandwidth estimate towards a video client starts, bits per second.
-const INITIAL_VIDEO_BITRATE_BPS: u64 = 1_000_000;
-/// How often a connectivity check is repeated at the longest: liveness is seen within 6 s.
-const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How a process takes part in the network.
 #[derive(Debug, Clone)]
@@ -214,37 +203,24 @@ impl Plane {
     /// The offer is no SDP, or asks for what does not fit.
     pub fn accept(&self, hub: Arc<Hub>, request: AcceptRequest) -> Result<Accepted, Refusal> {
         let offer = offer::inspect(request.sdp, request.config.allowed)?;
-        let parsed = SdpOffer::from_sdp_string(request.sdp)
-            .map_err(|error| offer::invalid(format!("the offer does not parse: {error}")))?;
         let now = Instant::now();
-        let mut rtc = self.engine(&request.config, offer.video).build(now);
         let port = self.udp_port();
         let hosts = announced(&self.config, port).map_err(|error| offer::invalid(error.to_string()))?;
-        let tcp_hosts: Vec<SocketAddr> = self
-            .tcp_port
-            .map(|tcp_port| {
-                hosts
-                    .iter()
-                    .map(|host| {
-                        let mapped = host.port() != port;
-                        SocketAddr::new(host.ip(), if mapped { host.port() } else { tcp_port })
-                    })
-                    .collect()
-            })
-            .unwrap_or_default();
+        let tcp_hosts = self.tcp_port.map(|tcp_port| tcp_addresses(&hosts, port, tcp_port)).unwrap_or_default();
         let gathered = if request.ice_servers.is_empty() {
             Gathered::default()
         } else {
             gather::gather(&self.shared, &self.reflexive, &request.ice_servers, port)
         };
-        for candidate in candidates(&hosts, &tcp_hosts, &gathered) {
-            rtc.add_local_candidate(candidate);
-        }
-        let answer = rtc
-            .sdp_api()
-            .accept_offer(parsed)
-            .map_err(|error| offer::invalid(format!("the offer cannot be answered: {error}")))?
-            .to_sdp_string();
+        let addresses = LocalAddresses {
+            udp: hosts.clone(),
+            tcp: tcp_hosts.clone(),
+            reflexive: gathered.reflexive.clone(),
+            relayed: gathered.relays.iter().map(|path| path.relayed).collect(),
+        };
+        let engine = EngineConfig { channels: request.config.channels, ice_lite: self.config.ice_lite };
+        let certificate = self.certificate.clone();
+        let (mut rtc, answer) = engine::answer(request.sdp, &offer, engine, certificate, &addresses, now)?;
 
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let link = Arc::new(Link {
@@ -275,41 +251,6 @@ impl Plane {
             }
         }
         (best, &self.shards[best])
-    }
-
-    fn engine(&self, peer: &PeerConfig, video: bool) -> RtcConfig {
-        let mut engine = RtcConfig::new()
-            .set_dtls_cert(self.certificate.clone())
-            .set_ice_lite(self.config.ice_lite)
-            .clear_codecs()
-            .set_reordering_size_audio(0)
-            .set_reordering_timeout_audio(None)
-            .set_rtcp_report_interval_audio(Duration::from_secs(1))
-            .set_stats_interval(Some(Duration::from_secs(1)));
-        engine.set_max_stun_rto(MAX_CHECK_INTERVAL);
-        engine.codec_config().add_config(
-            OPUS_PAYLOAD_TYPE.into(),
-            None,
-            Codec::Opus,
-            Frequency::FORTY_EIGHT_KHZ,
-            Some(2),
-            FormatParams {
-                min_p_time: Some(10),
-                use_inband_fec: Some(true),
-                // RFC 7587: without it the client sends mono.
-                stereo: (peer.channels == 2).then_some(true),
-                ..FormatParams::default()
-            },
-        );
-        if video {
-            engine = engine
-                .enable_vp8(true)
-                .enable_h264(true)
-                .enable_vp9(true)
-                .enable_av1(true)
-                .enable_bwe(Some(Bitrate::from(INITIAL_VIDEO_BITRATE_BPS)));
-        }
-        engine
     }
 
     /// Closes all peers and joins the threads. In a forked child the threads are the parent's and
@@ -356,24 +297,8 @@ fn announced(config: &PlaneConfig, port: u16) -> Result<Vec<SocketAddr>, PlaneEr
     addresses.map_err(|error| PlaneError::Config(error.to_string()))
 }
 
-/// All local candidates of a new peer.
-fn candidates(hosts: &[SocketAddr], tcp_hosts: &[SocketAddr], gathered: &Gathered) -> Vec<Candidate> {
-    let udp = hosts.iter().map(|host| Candidate::builder().udp().host(*host).build());
-    let tcp = tcp_hosts
-        .iter()
-        .map(|host| Candidate::builder().tcp().host(*host).tcptype(TcpType::Passive).build());
-    let reflexive = gathered.reflexive.iter().filter_map(|mapped| {
-        let base = base_for(*mapped, hosts)?;
-        (base != *mapped).then(|| Candidate::builder().udp().server_reflexive(*mapped, base).build())
-    });
-    let relayed = gathered.relays.iter().filter_map(|path| {
-        let base = base_for(path.relayed, hosts)?;
-        Some(Candidate::builder().udp().relayed(path.relayed, base).build())
-    });
-    // An address that cannot be a candidate (link-local, say) is left out; others remain.
-    udp.chain(tcp).chain(reflexive).chain(relayed).filter_map(Result::ok).collect()
-}
-
-fn base_for(address: SocketAddr, hosts: &[SocketAddr]) -> Option<SocketAddr> {
-    hosts.iter().copied().find(|host: &SocketAddr| host.is_ipv4() == address.is_ipv4())
+/// Where ICE-TCP is reached: a public address with its own port is mapped for TCP likewise.
+fn tcp_addresses(hosts: &[SocketAddr], udp_port: u16, tcp_port: u16) -> Vec<SocketAddr> {
+    let port = |host: &SocketAddr| if host.port() == udp_port { tcp_port } else { host.port() };
+    hosts.iter().map(|host| SocketAddr::new(host.ip(), port(host))).collect()
 }

@@ -1,0 +1,126 @@
+//! How the WebRTC engine of a peer is set up and answers its first offer. Pure: addresses, the
+//! certificate and the time are arguments.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::bwe::Bitrate;
+use str0m::change::SdpOffer;
+use str0m::config::DtlsCert;
+use str0m::format::{Codec, FormatParams};
+use str0m::media::Frequency;
+use str0m::net::TcpType;
+use str0m::{Candidate, Rtc, RtcConfig};
+
+use crate::handover::Refusal;
+use crate::offer::{self, Offer};
+
+/// Our RTP payload type for Opus; the answer takes the offer's number.
+const OPUS_PAYLOAD_TYPE: u8 = 111;
+/// Where the bandwidth estimate towards a video client starts, bits per second.
+const INITIAL_VIDEO_BITRATE_BPS: u64 = 1_000_000;
+/// How often a connectivity check is repeated at the longest: liveness is seen within 6 s.
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(2);
+/// Receiver and sender reports; with str0m's five seconds a browser learns of loss too late.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The addresses at which a peer can be reached.
+#[derive(Debug, Clone, Default)]
+pub struct LocalAddresses {
+    /// UDP host addresses, bound or public.
+    pub udp: Vec<SocketAddr>,
+    /// ICE-TCP host addresses.
+    pub tcp: Vec<SocketAddr>,
+    /// As STUN servers see us.
+    pub reflexive: Vec<SocketAddr>,
+    /// As TURN servers lend them.
+    pub relayed: Vec<SocketAddr>,
+}
+
+/// What is particular to one peer's engine.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineConfig {
+    /// Channels that the handler wants to hear.
+    pub channels: u8,
+    /// Answer connectivity checks only.
+    pub ice_lite: bool,
+}
+
+/// Builds an engine and answers `sdp`, whose facts are in `offer`.
+///
+/// # Errors
+/// `invalid_sdp` when the engine cannot make sense of the offer.
+pub fn answer(
+    sdp: &str,
+    offer: &Offer,
+    config: EngineConfig,
+    certificate: DtlsCert,
+    addresses: &LocalAddresses,
+    now: Instant,
+) -> Result<(Rtc, String), Refusal> {
+    let parsed = SdpOffer::from_sdp_string(sdp)
+        .map_err(|error| offer::invalid(format!("the offer does not parse: {error}")))?;
+    let mut rtc = rtc_config(config, offer.video).set_dtls_cert(certificate).build(now);
+    for candidate in candidates(addresses) {
+        rtc.add_local_candidate(candidate);
+    }
+    let answer = rtc
+        .sdp_api()
+        .accept_offer(parsed)
+        .map_err(|error| offer::invalid(format!("the offer cannot be answered: {error}")))?;
+    Ok((rtc, answer.to_sdp_string()))
+}
+
+fn rtc_config(config: EngineConfig, video: bool) -> RtcConfig {
+    let mut engine = RtcConfig::new()
+        .set_ice_lite(config.ice_lite)
+        .clear_codecs()
+        .set_reordering_size_audio(0)
+        .set_reordering_timeout_audio(None)
+        .set_rtcp_report_interval_audio(REPORT_INTERVAL)
+        .set_stats_interval(Some(REPORT_INTERVAL));
+    engine.set_max_stun_rto(MAX_CHECK_INTERVAL);
+    engine.codec_config().add_config(
+        OPUS_PAYLOAD_TYPE.into(),
+        None,
+        Codec::Opus,
+        Frequency::FORTY_EIGHT_KHZ,
+        Some(2),
+        FormatParams {
+            min_p_time: Some(10),
+            use_inband_fec: Some(true),
+            // RFC 7587: without it the client sends mono.
+            stereo: (config.channels == 2).then_some(true),
+            ..FormatParams::default()
+        },
+    );
+    if video {
+        engine = engine
+            .enable_vp8(true)
+            .enable_h264(true)
+            .enable_vp9(true)
+            .enable_av1(true)
+            .enable_bwe(Some(Bitrate::from(INITIAL_VIDEO_BITRATE_BPS)));
+    }
+    engine
+}
+
+fn candidates(addresses: &LocalAddresses) -> Vec<Candidate> {
+    let base = |address: &SocketAddr| {
+        addresses.udp.iter().copied().find(|host| host.is_ipv4() == address.is_ipv4())
+    };
+    let udp = addresses.udp.iter().map(|host| Candidate::builder().udp().host(*host).build());
+    let tcp = addresses
+        .tcp
+        .iter()
+        .map(|host| Candidate::builder().tcp().host(*host).tcptype(TcpType::Passive).build());
+    let reflexive = addresses.reflexive.iter().filter_map(|mapped| {
+        let base = base(mapped).filter(|base| base != mapped)?;
+        Some(Candidate::builder().udp().server_reflexive(*mapped, base).build())
+    });
+    let relayed = addresses.relayed.iter().filter_map(|lent| {
+        Some(Candidate::builder().udp().relayed(*lent, base(lent)?).build())
+    });
+    // An address that cannot be a candidate (link-local, say) is left out; others remain.
+    udp.chain(tcp).chain(reflexive).chain(relayed).filter_map(Result::ok).collect()
+}

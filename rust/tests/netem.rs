@@ -1,0 +1,174 @@
+//! Two peers over a bad network in virtual time: ours, and a client made of str0m that sends
+//! recorded speech as Opus and hears what comes back.
+
+mod client;
+
+use std::time::Duration;
+
+use client::{Call, Condition};
+use str0m_netem::{GilbertElliot, Probability, RandomLoss};
+
+fn random_loss(percent: f32) -> Condition {
+    Condition::default().loss(RandomLoss::new(Probability::new(percent / 100.0)))
+}
+
+#[test]
+fn a_clean_path_adds_no_delay_and_loses_nothing() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.talk(Duration::from_secs(10));
+    let heard = call.heard();
+    assert_eq!(heard.frames, 500);
+    assert_eq!(heard.stat("audio_concealed_s"), 0.0);
+    assert!(heard.delay_ms_max <= 1.0, "{heard:?}");
+}
+
+#[test]
+fn random_loss_leaves_a_continuous_timeline_and_no_delay() {
+    for percent in [1.0, 5.0, 10.0, 20.0] {
+        let mut call = Call::new(random_loss(percent));
+        call.connect();
+        call.talk(Duration::from_secs(20));
+        let heard = call.heard();
+        let lost = heard.stat("audio_packets_lost");
+        // The handler's clock runs on: 20 s of audio for 20 s of talking, but for the last gap.
+        assert!((heard.seconds - 20.0).abs() < 0.2, "{percent} %: {heard:?}");
+        assert!(heard.stat("audio_concealed_s") <= lost * 0.02 + 0.001, "{percent} %: {heard:?}");
+        // Back to the base within two seconds of the last loss.
+        call.improve(Condition::default());
+        call.talk(Duration::from_secs(2));
+        call.forget_delays();
+        call.talk(Duration::from_secs(5));
+        let after = call.heard();
+        assert!(after.delay_ms_max <= 1.0, "{percent} %: {after:?}");
+    }
+}
+
+#[test]
+fn bursts_are_concealed_for_their_length_only() {
+    let mut call = Call::new(Condition::default().loss(GilbertElliot::wifi_lossy()));
+    call.connect();
+    call.talk(Duration::from_secs(20));
+    let heard = call.heard();
+    assert!((heard.seconds - 20.0).abs() < 0.5, "{heard:?}");
+    assert!(heard.stat("audio_packets_lost") > 10.0, "{heard:?}");
+}
+
+#[test]
+fn reordered_packets_are_put_in_order_not_lost() {
+    let mut call = Call::new(Condition::default().latency_ms(30).reorder_gap(9));
+    call.connect();
+    call.talk(Duration::from_secs(20));
+    let heard = call.heard();
+    assert!(heard.reordered > 50, "the network did not reorder: {heard:?}");
+    assert!(heard.stat("audio_packets_lost") < 0.02 * 1000.0, "{heard:?}");
+    assert!((heard.seconds - 20.0).abs() < 0.2, "{heard:?}");
+}
+
+#[test]
+fn our_sender_turns_fec_on_when_the_client_reports_loss() {
+    let mut call = Call::new(random_loss(10.0));
+    call.connect();
+    call.echo(Duration::from_millis(800));
+    assert_eq!(call.client_fec_share(), 0.0, "before any report: CELT, without FEC");
+    call.echo(Duration::from_secs(4));
+    call.echo(Duration::from_secs(10));
+    assert!(call.client_fec_share() > 0.8, "share of packets with FEC: {}", call.client_fec_share());
+}
+
+#[test]
+fn a_silent_client_is_disconnected_after_6_s_and_closed_after_30_more() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.talk(Duration::from_secs(1));
+    call.silence_network(true);
+    call.pass(Duration::from_millis(5_900));
+    assert_eq!(call.states(), ["live"]);
+    call.pass(Duration::from_millis(2_200));
+    assert_eq!(call.states(), ["live", "disconnected"]);
+    call.pass(Duration::from_secs(27));
+    assert_eq!(call.states().len(), 2);
+    call.pass(Duration::from_secs(3));
+    assert_eq!(call.states()[2], "closed: the client was not heard again");
+}
+
+#[test]
+fn an_outage_of_ten_seconds_is_survived_by_the_same_peer() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.talk(Duration::from_secs(1));
+    call.silence_network(true);
+    call.talk(Duration::from_secs(10));
+    call.silence_network(false);
+    call.talk(Duration::from_secs(5));
+    assert_eq!(call.states(), ["live", "disconnected", "live"]);
+    call.forget_delays();
+    call.talk(Duration::from_secs(3));
+    assert!(call.heard().delay_ms_max <= 1.0);
+}
+
+#[test]
+fn an_ice_restart_keeps_the_peer() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.talk(Duration::from_secs(1));
+    call.silence_network(true);
+    call.talk(Duration::from_secs(20));
+    call.silence_network(false);
+    call.restart_ice();
+    call.talk(Duration::from_secs(5));
+    assert_eq!(call.states(), ["live", "disconnected", "live"]);
+    let before = call.heard().frames;
+    call.talk(Duration::from_secs(1));
+    assert_eq!(call.heard().frames - before, 50);
+}
+
+#[test]
+fn a_client_that_never_connects_is_given_up_after_30_s() {
+    let mut call = Call::new(Condition::default());
+    call.silence_network(true);
+    call.pass(Duration::from_secs(29));
+    assert!(call.states().is_empty());
+    call.pass(Duration::from_secs(2));
+    assert_eq!(call.states(), ["closed: the client did not connect"]);
+}
+
+#[test]
+fn messages_cross_the_data_channel_both_ways() {
+    let mut call = Call::new(Condition::default());
+    call.server_says("early");
+    call.connect();
+    call.client_says("hello");
+    call.server_says("welcome");
+    call.pass(Duration::from_secs(1));
+    assert_eq!(call.server_texts(), ["hello"]);
+    assert_eq!(call.client_texts(), ["early", "welcome"]);
+}
+
+#[test]
+fn a_goodbye_reaches_the_other_side_both_ways() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.server_closes();
+    call.pass(Duration::from_secs(1));
+    assert!(!call.client_is_alive());
+    assert!(call.server_is_gone());
+
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.client_closes();
+    call.pass(Duration::from_secs(1));
+    assert_eq!(*call.states().last().unwrap(), "closed: the client closed the connection");
+}
+
+#[test]
+fn random_and_truncated_datagrams_harm_nobody() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.talk(Duration::from_secs(1));
+    call.bombard(20_000);
+    let before = call.heard().frames;
+    call.talk(Duration::from_secs(1));
+    assert_eq!(call.heard().frames - before, 50);
+    assert_eq!(call.states(), ["live"]);
+}
