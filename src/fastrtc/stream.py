@@ -176,19 +176,23 @@ class Stream:
         app.include_router(make_router(self._offers, self.authorize, path, tags))
         app.router.lifespan_context = with_lifespan(app.router.lifespan_context, self.factory)
 
-    async def offer(self, body: Body, request: Request = NO_REQUEST) -> JSONResponse:
+    async def offer(self, body: Body, request: Request = NO_REQUEST) -> Any:
         """Answers an offer or takes a candidate, for those who route it themselves.
 
         Args:
             body: :class:`Body`, or a dict of that form.
             request: the HTTP request, needed when the stream has ``authorize``.
 
+        Returns:
+            The body as a dict, or a JSONResponse where the status is not 200.
+
         Raises:
             HTTPException: ``authorize`` refused.
             pydantic.ValidationError: ``body`` is not of that form.
         """
         principal = await authorise(self.authorize, request)
-        return await answer_offer(self._offers, Body.model_validate(body), principal)
+        status, answer = await answer_offer(self._offers, Body.model_validate(body), principal)
+        return answer if status == 200 else JSONResponse(answer, status_code=status)
 
     async def get_rtc_configuration(self) -> dict[str, Any] | None:
         """The ``RTCConfiguration`` for browsers, a callable asked anew each time."""

@@ -15,6 +15,7 @@ from fastrtc.errors import OutputError
 
 __all__ = ["AudioChunk", "audio_to_float32", "audio_to_int16", "normalise_audio"]
 
+INT16: Final = np.dtype(np.int16)
 MIN_RATE_HZ: Final = 1_000
 MAX_RATE_HZ: Final = 384_000
 LOUDEST_FLOAT: Final = 16.0
@@ -71,7 +72,7 @@ def normalise_audio(output: object) -> AudioChunk:
             type(rate) is int
             and MIN_RATE_HZ <= rate <= MAX_RATE_HZ
             and type(array) is np.ndarray
-            and array.dtype.char == "h"
+            and array.dtype == INT16
             and array.flags.c_contiguous
             and (array.ndim == 1 or (array.ndim == 2 and array.shape[0] == 1))
         ):
@@ -122,9 +123,10 @@ def _check_rate(rate: Any) -> int:
 
 
 def _to_int16_checked(array: npt.NDArray[Any]) -> Samples:
-    if array.dtype == np.int16:
+    kind = (array.dtype.kind, array.dtype.itemsize)
+    if kind == ("i", 2):
         return array.astype(np.int16, copy=False)
-    if array.dtype not in (np.float32, np.float64):
+    if kind not in (("f", 4), ("f", 8)):
         raise OutputError(
             f"audio samples have dtype {array.dtype}; allowed: int16, or float32 in [-1, 1]"
         )

@@ -288,6 +288,8 @@ class StreamHandler(StreamHandlerBase):
 class AsyncStreamHandler(StreamHandlerBase):
     """A handler of coroutines, which run on the event loop and therefore must not block it.
 
+    ``shutdown``, ``on_message`` and ``on_dtmf`` run there too, async or not.
+
     Example::
 
         class Echo(AsyncStreamHandler):

@@ -11,6 +11,7 @@ import inspect
 import logging
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -96,6 +97,7 @@ class Offers:
         self._server_rtc_configuration = server_rtc_configuration
         self._door: Door = WebRTCDoor(allowed=allowed) if door is None else door
         self._early = EarlyCandidates()
+        self._accepting: Counter[str] = Counter()
         self._peers: weakref.WeakKeyDictionary[Session, _Peer] = weakref.WeakKeyDictionary()
 
     async def handle(self, body: Body, principal: Any = None) -> dict[str, Any]:
@@ -113,6 +115,13 @@ class Offers:
         return _answer(await self._accept(body.webrtc_id, sdp, principal))
 
     async def _accept(self, webrtc_id: str, sdp: str, principal: Any) -> str:
+        self._accepting[webrtc_id] += 1
+        try:
+            return await self._answer(webrtc_id, sdp, principal)
+        finally:
+            self._accepting -= Counter((webrtc_id,))
+
+    async def _answer(self, webrtc_id: str, sdp: str, principal: Any) -> str:
         factory = self._factory
         factory.check_open()
         prototype = factory.prototype
@@ -159,7 +168,7 @@ class Offers:
         text = candidate_text(init)
         session = self._factory.registry.get(webrtc_id)
         if session is None:
-            if self._factory.registry.was_closed(webrtc_id):
+            if self._factory.registry.was_closed(webrtc_id) and not self._accepting[webrtc_id]:
                 raise ConnectionClosed(f"connection {webrtc_id!r} has ended")
             if not self._early.hold(webrtc_id, text, time.monotonic()):
                 raise UnknownConnection(webrtc_id)

@@ -48,17 +48,18 @@ def make_router(
     async def webrtc_offer(request: Request) -> JSONResponse:
         """Answers a WebRTC offer, or takes a trickled ICE candidate."""
         principal = await authorise(authorize, request)
-        return await answer_offer(offers, await read_body(request), principal)
+        status, answer = await answer_offer(offers, await read_body(request), principal)
+        return JSONResponse(answer, status_code=status)
 
     return router
 
 
-async def answer_offer(offers: Offers, body: Body, principal: Any) -> JSONResponse:
-    """The response to one signalling request, refusals included."""
+async def answer_offer(offers: Offers, body: Body, principal: Any) -> tuple[int, dict[str, Any]]:
+    """HTTP status and body for one signalling request, refusals included."""
     try:
-        return JSONResponse(await offers.handle(body, principal))
+        return 200, await offers.handle(body, principal)
     except OfferRefused as refusal:
-        return JSONResponse(refusal.body(), status_code=refusal.http_status)
+        return refusal.http_status, refusal.body()
 
 
 async def read_body(request: Request) -> Body:

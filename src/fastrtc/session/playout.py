@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from fastrtc.audio.convert import AudioChunk, normalise_audio
 from fastrtc.handlers.outputs import split_outputs
 
@@ -41,12 +43,13 @@ class Playout:
         """Plays and delivers what a handler returned.
 
         Returns:
-            True when it was media that takes time to play.
+            Whether the handler may be asked for more at once; False when nothing came of it, as
+            with empty audio, or with media in a mode in which the client does not hear.
 
         Raises:
             OutputError: it is nothing that a handler may return.
         """
-        if type(value) is tuple and type(value[-1]).__name__ == "ndarray":
+        if type(value) is tuple and len(value) == 2 and type(value[1]) is np.ndarray:
             return self._heard and self._play(normalise_audio(value))
         outputs = split_outputs(value)
         chunk = None
@@ -57,7 +60,7 @@ class Playout:
         played = chunk is not None and self._play(chunk)
         if outputs.close is not None:
             self._session.finish(outputs.close.msg)
-        return played
+        return played or outputs.additional is not None
 
     def _play(self, chunk: AudioChunk) -> bool:
         if not len(chunk.samples):

@@ -9,40 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final
 
 from fastrtc.errors import InputsTimeout, OutputError
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.functions import FrameFunction, SourceFunction
+from fastrtc.session.calls import Raised, call_each, overrides, quietly, runs_on_loop
 from fastrtc.session.failures import Failures
+from fastrtc.session.inbound import InboundAudio
 from fastrtc.session.playout import Playout
 from fastrtc.session.workers import Lane
-from fastrtc.types import AudioInput, StreamMode
+from fastrtc.types import StreamMode
 
 if TYPE_CHECKING:
     from fastrtc.session.session import Session
 
 __all__ = ["Runner"]
 
-logger = logging.getLogger("fastrtc")
-
 IDLE_EMIT_S: Final = 0.02
 """How long after a None the handler is asked again if nothing happens meanwhile."""
-INBOUND_BOUND_S: Final = 5.0
-"""Audio that waits for a slow handler; beyond it the oldest is dropped."""
 TEXTS_BOUND: Final = 256
 OUTPUTS_BETWEEN_YIELDS: Final = 16
 """An ``emit`` that never waits lets the loop's other tasks run after this many outputs."""
 STOP_PATIENCE_S: Final = 2.0
 """How long cancelled code may take to clean up before it is abandoned."""
-SHUTDOWN_PATIENCE_S: Final = 30.0
+SHUTDOWN_PATIENCE_S: Final = 10.0
 
-INT16: Final = np.dtype(np.int16)
 _END: Final = object()
 
 
@@ -64,21 +58,15 @@ class Runner:
         self.playout = Playout(session, heard=mode != "send")
         self._tasks: set[asyncio.Task[None]] = set()
         self._lanes: list[Lane] = []
-        self._takes_audio = mode != "receive"
-        self._inbound: deque[tuple[Any, int]] = deque()
-        self._inbound_bytes = 0
-        self._inbound_bound_bytes = 0
-        self._frame_waiter: asyncio.Future[None] | None = None
+        self.inbound = InboundAudio(session.loop, 2 if handler.expected_layout == "stereo" else 1)
         self._emit_waiter: asyncio.Future[None] | None = None
         self._text_waiter: asyncio.Future[None] | None = None
         self._resumed: asyncio.Future[None] | None = None
         self._begun: asyncio.Future[None] | None = None
         self._texts: deque[tuple[str, str]] = deque(maxlen=TEXTS_BOUND)
-        self._takes_texts = _overrides(handler, "on_message") or _overrides(handler, "on_dtmf")
+        self._takes_texts = overrides(handler, "on_message") or overrides(handler, "on_dtmf")
         self._ending = False
         self.ended: asyncio.Task[None] | None = None
-        self.frames_in = 0
-        self.frames_dropped = 0
         self.abandoned_calls = 0
 
     # What the session calls.
@@ -86,37 +74,19 @@ class Runner:
     def start(self) -> None:
         """The session is live: ``start_up`` begins, then both directions."""
         handler = self._handler
-        if _overrides(handler, "start_up"):
+        if overrides(handler, "start_up"):
             self._begun = self._loop.create_future()
             self._spawn(self._start_up())
         if isinstance(handler, FrameFunction):
             self._spawn(self._call_per_frame(handler))
         elif isinstance(handler, SourceFunction):
-            self._takes_audio = False
+            self.inbound.close()
             self._spawn(self._play_source(handler))
         else:
-            if self._mode != "receive":
-                self._spawn(self._receive())
-            if self._mode != "send":
-                self._spawn(self._emit())
+            self._spawn(self._receive())
+            self._spawn(self._emit())
         if self._takes_texts:
             self._spawn(self._hand_over_texts())
-
-    def feed(self, samples: Any, rate_hz: int) -> None:
-        """Audio from the client: int16, interleaved, as a buffer."""
-        if not self._takes_audio:
-            return
-        self.frames_in += 1
-        inbound = self._inbound
-        inbound.append((samples, rate_hz))
-        self._inbound_bytes += len(samples)
-        if self._inbound_bytes > self._inbound_bound_bytes:
-            self._bound_inbound(rate_hz)
-        waiter = self._frame_waiter
-        if waiter is not None:
-            self._frame_waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
 
     def text(self, method: str, text: str) -> None:
         """Text from the client for ``on_message``, or a digit for ``on_dtmf``."""
@@ -150,7 +120,7 @@ class Runner:
         if self._ending:
             return
         self._ending = True
-        self._takes_audio = False
+        self.inbound.close()
         for task in self._tasks:
             task.cancel()
 
@@ -176,8 +146,7 @@ class Runner:
         """
         if self.ended is None:
             self._ending = True
-            self._takes_audio = False
-            self._inbound.clear()
+            self.inbound.close()
             self.ended = self._loop.create_task(
                 self._stop(), context=self._session.variables.copy()
             )
@@ -192,7 +161,7 @@ class Runner:
             self.abandoned_calls += len(pending)
         for lane in self._lanes:
             self.abandoned_calls += lane.finish()
-        if _overrides(self._handler, "shutdown"):
+        if overrides(self._handler, "shutdown"):
             try:
                 async with asyncio.timeout(SHUTDOWN_PATIENCE_S):
                     await self._run("shutdown", self._handler.shutdown)
@@ -205,7 +174,7 @@ class Runner:
         method = self._handler.start_up  # type: ignore[attr-defined]
         begun = self._begun
         assert begun is not None
-        if _is_coroutine_method(method):
+        if runs_on_loop(self._handler, method):
             begun.set_result(None)
             await self._run("start_up", method)
             return
@@ -226,22 +195,18 @@ class Runner:
         await self._begin()
         receive: Any = self._handler.receive  # type: ignore[attr-defined]
         failures = self.failures
-        inbound = self._inbound
+        inbound = self.inbound
         emit_waits = self.wake
-        lane = None if _is_coroutine_method(receive) else self._lane()
+        lane = None if inspect.iscoroutinefunction(receive) else self._lane()
         while True:
             if not inbound:
-                self._frame_waiter = waiter = self._loop.create_future()
-                await waiter
-                continue
+                await inbound.wait()
             if lane is not None:
-                for outcome in await lane.call(_call_each, receive, self._take_all()):
+                for outcome in await lane.call(call_each, receive, inbound.take_all()):
                     await self._settle("receive", outcome)
             else:
-                samples, rate_hz = inbound.popleft()
-                self._inbound_bytes -= len(samples)
                 try:
-                    await receive((rate_hz, np.frombuffer(samples, INT16).reshape(1, -1)))
+                    await receive(inbound.take())
                     if failures.in_a_row:
                         failures.succeeded("receive")
                 except Exception as error:  # noqa: BLE001
@@ -254,7 +219,7 @@ class Runner:
         emit: Any = self._handler.emit  # type: ignore[attr-defined]
         failures = self.failures
         put = self.playout.put
-        lane = None if _is_coroutine_method(emit) else self._lane()
+        lane = None if inspect.iscoroutinefunction(emit) else self._lane()
         outputs = 0
         while not self._ending:
             if self._resumed is not None:
@@ -263,20 +228,18 @@ class Runner:
                 output = await (emit() if lane is None else lane.call(emit))
                 if inspect.isawaitable(output):
                     output = await output
-                media = output is not None and put(output)
+                more = output is not None and put(output)
                 if failures.in_a_row:
                     failures.succeeded("emit")
             except Exception as error:  # noqa: BLE001
                 failures.failed("emit", error)
-                output = None
-                media = False
-            if output is None:
+                more = False
+            if not more:
                 await self._nothing_to_say()
                 continue
-            if media:
-                await self.playout.room()
+            await self.playout.room()
             outputs += 1
-            if outputs % OUTPUTS_BETWEEN_YIELDS == 0 or not media:
+            if outputs % OUTPUTS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
 
     async def _nothing_to_say(self) -> None:
@@ -293,23 +256,20 @@ class Runner:
         lane = self._lane()
         asked = False
         while not self._ending:
-            if not self._inbound:
-                self._frame_waiter = waiter = self._loop.create_future()
-                await waiter
-                continue
+            await self.inbound.wait()
             if handler.missing_inputs():
-                self._take_all()
+                self.inbound.take_all()
                 if not asked:
                     asked = True
                     await handler.fetch_args()
                 continue
             if handler.is_async:
-                outcomes = _call_each(handler.call, [self._take()])
+                outcomes = call_each(handler.call, [self.inbound.take()])
             else:
-                outcomes = await lane.call(_call_each, handler.call, self._take_all())
+                outcomes = await lane.call(call_each, handler.call, self.inbound.take_all())
             for outcome in outcomes:
                 try:
-                    if isinstance(outcome, _Raised):
+                    if isinstance(outcome, Raised):
                         raise outcome.error
                     await self._deliver(outcome, lane)
                     if self.failures.in_a_row:
@@ -372,28 +332,31 @@ class Runner:
                 await items.aclose()
 
     async def _deliver_sync(self, items: Iterator[Any], lane: Lane) -> None:
-        over = False
+        close = quietly(getattr(items, "close", _nothing))
         try:
             while (item := await lane.call(next, items, _END)) is not _END:
                 await self._deliver_item(item)
-            over = True
-        finally:
-            if not over and hasattr(items, "close"):
-                self.abandoned_calls += lane.finish(_quietly(items.close))
+        except asyncio.CancelledError:
+            self.abandoned_calls += lane.finish(close)
+            raise
 
     async def _deliver_item(self, item: Any) -> None:
         if self._resumed is not None:
             await asyncio.shield(self._resumed)
-        if item is not None and self.playout.put(item):
+        try:
+            more = item is not None and self.playout.put(item)
+        except OutputError as error:
+            self.failures.failed("the handler function", error)
+            more = False
+        if more:
             await self.playout.room()
-        else:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     async def _run(
         self, name: str, method: Callable[..., Any], *args: Any, lane: Lane | None = None
     ) -> None:
         try:
-            if _is_coroutine_method(method):
+            if runs_on_loop(self._handler, method):
                 result = method(*args)
             else:
                 result = await (lane or self._lane()).call(method, *args)
@@ -425,7 +388,7 @@ class Runner:
     async def _settle(self, name: str, outcome: object) -> None:
         """Takes what one call in a lane came to: an error, an awaitable, or nothing."""
         try:
-            if isinstance(outcome, _Raised):
+            if isinstance(outcome, Raised):
                 raise outcome.error
             if inspect.isawaitable(outcome):
                 await outcome
@@ -434,62 +397,9 @@ class Runner:
         except Exception as error:  # noqa: BLE001
             self.failures.failed(name, error)
 
-    def _take(self) -> AudioInput:
-        samples, rate_hz = self._inbound.popleft()
-        self._inbound_bytes -= len(samples)
-        return rate_hz, np.frombuffer(samples, INT16).reshape(1, -1)
 
-    def _take_all(self) -> list[AudioInput]:
-        frames = [
-            (rate_hz, np.frombuffer(samples, INT16).reshape(1, -1))
-            for samples, rate_hz in self._inbound
-        ]
-        self._inbound.clear()
-        self._inbound_bytes = 0
-        return frames
-
-    def _bound_inbound(self, rate_hz: int) -> None:
-        channels = 2 if self._handler.expected_layout == "stereo" else 1
-        self._inbound_bound_bytes = int(INBOUND_BOUND_S * rate_hz * channels * 2)
-        while self._inbound_bytes > self._inbound_bound_bytes and len(self._inbound) > 1:
-            self._inbound_bytes -= len(self._inbound.popleft()[0])
-            self.frames_dropped += 1
-
-
-class _Raised(NamedTuple):
-    error: Exception
-
-
-def _call_each(method: Callable[[AudioInput], Any], frames: list[AudioInput]) -> list[Any]:
-    """Hands frames over in one visit to the thread; an error skips only its frame."""
-    outcomes: list[Any] = []
-    for frame in frames:
-        try:
-            outcomes.append(method(frame))
-        except Exception as error:  # noqa: BLE001
-            outcomes.append(_Raised(error))
-    return outcomes
-
-
-def _quietly(close: Callable[[], Any]) -> Callable[[], None]:
-    def run() -> None:
-        try:
-            close()
-        except Exception:
-            logger.exception("closing an abandoned generator raised")
-
-    return run
-
-
-def _overrides(handler: StreamHandlerBase, name: str) -> bool:
-    for owner in type(handler).__mro__:
-        if name in vars(owner):
-            return not owner.__module__.startswith("fastrtc.handlers.base")
-    return False
-
-
-def _is_coroutine_method(method: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(method)
+def _nothing() -> None:
+    """Closes an iterator that needs no closing."""
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:

@@ -91,8 +91,7 @@ class Session:
         self.variables = contextvars.copy_context()
         self.variables.run(current_context.set, Context(id, websocket, self, principal))
         self.runner = Runner(self, handler, mode)
-        self.on_audio = self.runner.feed
-        handler.attach(self)
+        self.on_audio = self.runner.inbound.put
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r} {self.state}>"
@@ -103,6 +102,7 @@ class Session:
         """Gives the session its transport, which may call back from within ``attach``."""
         transport = attach(self)
         self._transport = transport
+        self.handler.attach(self)
         if self.state == "closed":
             transport.close(self.close_reason)
         elif self.state == "live":
@@ -140,7 +140,7 @@ class Session:
 
     on_audio: Callable[[Any, int], None]
     """``on_audio(samples, rate_hz)``: int16 as a writable buffer, interleaved, at the handler's
-    input rate and layout. The runner's own method, to save a call per frame."""
+    input rate and layout. The queue's own method, to save a call per frame."""
 
     def on_message(self, text: str) -> None:
         """Text from the client."""
@@ -288,13 +288,14 @@ class Session:
     def stats(self) -> Stats:
         """Counters of the session and its transport; kept after the end."""
         if self.state == "closed":
-            return self._last_stats
+            return {**self._last_stats, "calls_abandoned": self.runner.abandoned_calls}
         own: Stats = {
-            "frames_in": self.runner.frames_in,
-            "frames_dropped": self.runner.frames_dropped,
+            "frames_in": self.runner.inbound.received,
+            "frames_dropped": self.runner.inbound.dropped,
             "chunks_played": self.runner.playout.played_chunks,
             "handler_failures": self.runner.failures.total,
             "messages_lost": self._texts_lost,
+            "calls_abandoned": self.runner.abandoned_calls,
         }
         return own if self._transport is None else {**own, **self._transport.stats()}
 
@@ -304,7 +305,6 @@ class Session:
         if self._began:
             return
         self._began = True
-        self.handler.attach(self)
         self.handler.open_channel()
         self._flush_texts()
         if self._time_limit_s is not None:

@@ -1,0 +1,76 @@
+"""The module paths of FastRTC 0.0.34, as one table and the finder that serves it.
+
+The only compatibility layer of the package; no other file knows of it. A module that lives on
+under its old name is not in the table.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Final
+
+__all__ = ["TABLE", "LegacyFinder", "install"]
+
+TABLE: Final[dict[str, dict[str, str]]] = {
+    "fastrtc.utils": {
+        "AdditionalOutputs": "fastrtc.handlers.outputs",
+        "CloseStream": "fastrtc.handlers.outputs",
+        "Context": "fastrtc.session.context",
+        "DataChannel": "fastrtc.types",
+        "RTCConfigurationCallable": "fastrtc.types:RTCConfiguration",
+        "Warning": "fastrtc.session.context",
+        "WebRTCError": "fastrtc.errors",
+        "audio_to_float32": "fastrtc.audio.convert",
+        "audio_to_int16": "fastrtc.audio.convert",
+        "create_message": "fastrtc.wire.messages",
+        "current_context": "fastrtc.session.context",
+        "get_current_context": "fastrtc.session.context",
+        "wait_for_item": "fastrtc.handlers.waiting",
+    },
+    "fastrtc.tracks": {
+        "AsyncStreamHandler": "fastrtc.handlers.base",
+        "AudioEmitType": "fastrtc.handlers.outputs",
+        "EmitType": "fastrtc.handlers.outputs:AudioEmitType",
+        "StreamHandler": "fastrtc.handlers.base",
+        "StreamHandlerBase": "fastrtc.handlers.base",
+    },
+}
+"""Old module -> name -> the module it lives in now, with ``:name`` where it is called otherwise."""
+
+
+class LegacyFinder(MetaPathFinder, Loader):
+    """Serves the modules of the table; their names are looked up when they are used."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """A spec for a module of the table, None for any other."""
+        return ModuleSpec(fullname, self) if fullname in TABLE else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Gives the module its names, each loaded with its first use."""
+        names = TABLE[module.__name__]
+
+        def load(name: str) -> Any:
+            if name not in names:
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            home, _, renamed = names[name].partition(":")
+            value = getattr(import_module(home), renamed or name)
+            setattr(module, name, value)
+            return value
+
+        module.__doc__ = "Names of FastRTC 0.0.34, kept for code that imports them from here."
+        module.__dict__["__all__"] = sorted(names)
+        module.__dict__["__getattr__"] = load
+        module.__dict__["__dir__"] = lambda: sorted(names)
+
+
+def install() -> None:
+    """Makes the old paths importable; idempotent."""
+    if not any(isinstance(finder, LegacyFinder) for finder in sys.meta_path):
+        sys.meta_path.append(LegacyFinder())

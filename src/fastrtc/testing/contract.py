@@ -1,0 +1,199 @@
+"""The suite that every transport has to pass, whatever carries its bytes.
+
+Subclass :class:`TransportContract` in a test module and say how a client connects; pytest runs
+the checks. They use a real session and a real handler, so that what holds here holds for users::
+
+    class TestMyTransport(TransportContract):
+        async def connect(self, session): ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrtc.audio.convert import AudioChunk
+from fastrtc.handlers.base import AsyncStreamHandler
+from fastrtc.session.session import Session
+from fastrtc.session.transport import Transport
+from fastrtc.types import AudioInput
+
+__all__ = ["Link", "RecordingHandler", "TransportContract"]
+
+RATE_HZ = 24_000
+
+
+class Link(Protocol):
+    """One connected client, as the suite drives it."""
+
+    transport: Transport
+
+    async def say(self, samples: npt.NDArray[np.int16]) -> None:
+        """The client speaks: int16 mono at 24 kHz, in real time."""
+
+    async def send(self, text: str) -> None:
+        """The client sends text."""
+
+    async def texts(self) -> list[str]:
+        """What text has come to the client."""
+
+    async def leave(self) -> None:
+        """The client says goodbye."""
+
+
+class RecordingHandler(AsyncStreamHandler):
+    """Notes what reaches it and says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(input_sample_rate=RATE_HZ, output_sample_rate=RATE_HZ)
+        self.frames: list[AudioInput] = []
+        self.texts: list[str] = []
+        self.events: list[str] = []
+
+    async def start_up(self) -> None:
+        self.events.append("start_up")
+
+    async def receive(self, frame: AudioInput) -> None:
+        self.events.append("receive")
+        self.frames.append((frame[0], frame[1].copy()))
+
+    async def emit(self) -> None:
+        return None
+
+    async def on_message(self, text: str) -> None:
+        self.texts.append(text)
+
+    async def shutdown(self) -> None:
+        self.events.append("shutdown")
+
+
+class TransportContract:
+    """The checks. ``tolerance_s`` is how exactly the transport's clock has to be met."""
+
+    tolerance_s = 0.03
+
+    async def connect(self, session: Session) -> Link:
+        """Joins a client to ``session`` and returns once the session is live."""
+        raise NotImplementedError("a contract test says how its client connects")
+
+    def run(self, check: Coroutine[Any, Any, None]) -> None:
+        """Runs one check; override it for virtual time."""
+        asyncio.run(check)
+
+    async def _open(self) -> tuple[Session, RecordingHandler, Link]:
+        handler = RecordingHandler()
+        session = Session("contract", handler)
+        link = await self.connect(session)
+        assert session.state == "live"
+        return session, handler, link
+
+    def test_audio_reaches_the_handler_in_order_and_form(self) -> None:
+        async def check() -> None:
+            session, handler, link = await self._open()
+            tone = np.sin(np.arange(RATE_HZ // 2) * 2 * np.pi * 440 / RATE_HZ) * 8000
+            await link.say(tone.astype(np.int16))
+            await asyncio.sleep(0.2)
+            assert handler.events[0] == "start_up"
+            assert handler.frames, "nothing reached receive()"
+            for rate_hz, samples in handler.frames:
+                assert rate_hz == RATE_HZ
+                assert samples.dtype == np.int16
+                assert samples.ndim == 2
+                assert samples.shape[0] == 1
+                assert samples.flags.writeable
+            heard = np.concatenate([samples[0] for _, samples in handler.frames])
+            assert len(heard) >= 0.9 * len(tone)
+            assert np.abs(heard).max() > 4000
+            session.close("checked")
+            await session.wait_ended()
+
+        self.run(check())
+
+    def test_played_audio_is_queued_then_sent_in_real_time(self) -> None:
+        async def check() -> None:
+            session, _, link = await self._open()
+            assert link.transport.queued_s == 0
+            link.transport.play(_silence(0.5))
+            link.transport.play(_silence(0.5))
+            assert abs(link.transport.queued_s - 1.0) < self.tolerance_s
+            await asyncio.sleep(0.4)
+            assert abs(link.transport.queued_s - 0.6) < self.tolerance_s
+            assert abs(link.transport.sent_s - 0.4) < self.tolerance_s
+            await asyncio.sleep(0.7)
+            assert link.transport.queued_s == 0
+            assert abs(link.transport.sent_s - 1.0) < self.tolerance_s
+            session.close("checked")
+            await session.wait_ended()
+
+        self.run(check())
+
+    def test_clear_drops_the_queue_and_says_what_was_sent(self) -> None:
+        async def check() -> None:
+            session, _, link = await self._open()
+            link.transport.play(_silence(1.0))
+            await asyncio.sleep(0.3)
+            assert abs(link.transport.clear() - 0.3) < self.tolerance_s
+            assert link.transport.queued_s == 0
+            assert link.transport.clear() == 0
+            link.transport.play(_silence(0.2))
+            await asyncio.sleep(0.4)
+            assert abs(link.transport.clear() - 0.2) < self.tolerance_s
+            session.close("checked")
+            await session.wait_ended()
+
+        self.run(check())
+
+    def test_text_goes_both_ways_in_order(self) -> None:
+        async def check() -> None:
+            session, handler, link = await self._open()
+            for number in range(5):
+                session.send_message(f'{{"type": "log", "data": "{number}"}}')
+                await link.send(f"client {number}")
+            await asyncio.sleep(0.3)
+            assert handler.texts == [f"client {number}" for number in range(5)]
+            sent = [text for text in await link.texts() if '"log"' in text]
+            assert sent == [f'{{"type": "log", "data": "{number}"}}' for number in range(5)]
+            session.close("checked")
+            await session.wait_ended()
+
+        self.run(check())
+
+    def test_closing_is_final_and_idempotent(self) -> None:
+        async def check() -> None:
+            session, handler, link = await self._open()
+            link.transport.close("enough")
+            link.transport.close("enough again")
+            await asyncio.sleep(0.1)
+            assert session.state == "closed"
+            await session.wait_ended()
+            assert handler.events.count("shutdown") == 1
+            link.transport.play(_silence(0.1))
+            assert link.transport.queued_s == 0
+            assert link.transport.send_message("{}") is False
+            assert all(
+                isinstance(value, (int, float, str)) for value in link.transport.stats().values()
+            )
+
+        self.run(check())
+
+    def test_a_client_that_leaves_ends_its_session(self) -> None:
+        async def check() -> None:
+            session, handler, link = await self._open()
+            await link.leave()
+            for _ in range(100):
+                if session.state == "closed":
+                    break
+                await asyncio.sleep(0.05)
+            assert session.state == "closed"
+            await session.wait_ended()
+            assert handler.events.count("shutdown") == 1
+
+        self.run(check())
+
+
+def _silence(duration_s: float) -> AudioChunk:
+    return AudioChunk(np.zeros(round(duration_s * RATE_HZ), np.int16), RATE_HZ, 1)
