@@ -46,6 +46,7 @@ pub struct Driver {
     events: Vec<EpollEvent>,
     wake: Arc<EventFd>,
     signalling: Signalling,
+    connecting: Vec<usize>,
     epoch: Instant,
     /// Frames that the 20 ms clock has handed out, over all sessions.
     ticks: u64,
@@ -100,6 +101,7 @@ impl Driver {
             events: vec![EpollEvent::empty(); 256],
             signalling: Signalling::start(url, &wake),
             wake,
+            connecting: Vec::new(),
             epoch,
             ticks: 0,
             out: Vec::new(),
@@ -136,9 +138,8 @@ impl Driver {
     /// Sends what is due, sleeps until something comes or the next frame is due, takes what came.
     pub fn turn(&mut self) -> Result<(), String> {
         self.say();
-        let wait = self
-            .due(self.ticks)
-            .saturating_duration_since(Instant::now());
+        let next = self.hurry().min(self.due(self.ticks));
+        let wait = next.saturating_duration_since(Instant::now());
         // epoll counts in whole milliseconds; rounding down would make the loop spin.
         let timeout = EpollTimeout::from(wait.as_micros().div_ceil(1000).min(20) as u8);
         let ready = match self.epoll.wait(&mut self.events, timeout) {
@@ -188,14 +189,37 @@ impl Driver {
         }
     }
 
+    /// Serves the calls that are connecting, whose next step must not wait for the 20 ms clock;
+    /// when the first of them wants to be served again.
+    fn hurry(&mut self) -> Instant {
+        let now = Instant::now();
+        let (calls, out) = (&mut self.calls, &mut self.out);
+        self.connecting
+            .retain(|index| calls[*index].session.is_connecting());
+        let mut next = now + FRAME;
+        for index in &self.connecting {
+            let call = &mut calls[*index];
+            if call.session.timeout <= now {
+                call.session.tick(now, out);
+                send(&call.socket, out);
+            }
+            next = next.min(call.session.timeout);
+        }
+        next
+    }
+
     fn take_answers(&mut self) -> Result<(), String> {
         self.wake.read().map_err(system)?;
         while let Some(answer) = self.signalling.poll() {
             let call = &mut self.calls[answer.session];
             call.posted = Some(answer.posted);
             call.answered = Some(answer.answered);
-            if let Err(error) = answer.sdp.and_then(|sdp| call.session.answer(&sdp)) {
-                call.session.failure = Some(error);
+            match answer
+                .sdp
+                .and_then(|sdp| call.session.answer(&sdp, Instant::now()))
+            {
+                Ok(()) => self.connecting.push(answer.session),
+                Err(error) => call.session.failure = Some(error),
             }
         }
         Ok(())

@@ -103,13 +103,16 @@ impl Session {
     }
 
     /// Takes the server's answer.
-    pub fn answer(&mut self, sdp: &str) -> Result<(), String> {
+    pub fn answer(&mut self, sdp: &str, now: Instant) -> Result<(), String> {
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| error.to_string())?;
         let pending = self.pending.take().ok_or("a second answer came")?;
         self.rtc
             .sdp_api()
             .accept_answer(pending, answer)
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        // The answer gives the engine something to do at once.
+        self.timeout = now;
+        Ok(())
     }
 
     /// Takes a datagram that the kernel received at `at`.
@@ -150,6 +153,11 @@ impl Session {
                 Err(error) => self.fail(&error.to_string()),
             }
         }
+    }
+
+    /// Whether the call is neither up nor over.
+    pub fn is_connecting(&self) -> bool {
+        !self.connected && self.failure.is_none()
     }
 
     /// Hangs up.
