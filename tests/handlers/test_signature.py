@@ -16,7 +16,7 @@ async def generator(frame: Any) -> Any:
     yield frame
 
 
-class Callable_:
+class Handler:
     def method(self, frame: Any, first: int = 1) -> None: ...
 
     async def __call__(self, frame: Any, *inputs: Any) -> None: ...
@@ -27,8 +27,8 @@ class Callable_:
     [
         (plain, [1, 2]),
         (coroutine, []),
-        (Callable_().method, [1]),
-        (Callable_(), [1, 2, 3]),
+        (Handler().method, [1]),
+        (Handler(), [1, 2, 3]),
         (functools.partial(plain, second=5), [1]),
         (print, [1, 2, 3]),
     ],
@@ -55,8 +55,8 @@ def test_a_function_without_arguments_cannot_take_frames() -> None:
         (plain, False),
         (coroutine, True),
         (generator, True),
-        (Callable_(), True),
-        (Callable_().method, False),
+        (Handler(), True),
+        (Handler().method, False),
         (functools.partial(coroutine, None), True),
     ],
 )

@@ -1,0 +1,226 @@
+"""HTTP: statuses, size limit, authorisation, lifespan."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, HTTPException, Request
+
+from fastrtc import Stream
+from memory_door import MemoryDoor, offer
+from recorders import AsyncEcho
+
+OFFER = {"type": "offer", "sdp": offer(), "webrtc_id": "me"}
+
+
+def make_stream(**options: Any) -> tuple[Stream, MemoryDoor]:
+    stream = Stream(AsyncEcho(), modality="audio", **options)
+    door = MemoryDoor()
+    stream._offers._door = door
+    return stream, door
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[httpx.AsyncClient, Stream, MemoryDoor]]:
+    app = FastAPI()
+    stream, door = make_stream()
+    stream.mount(app)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        yield client, stream, door
+
+
+async def test_an_offer_is_answered(served: Any) -> None:
+    client, stream, _ = served
+    response = await client.post("/webrtc/offer", json=OFFER)
+    assert response.status_code == 200
+    assert response.json() == {"sdp": "answer", "type": "answer"}
+    assert "me" in stream.sessions
+    assert list(stream.connections) == ["me"]
+    assert len(stream.handlers) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        ({**OFFER, "sdp": "rubbish"}, 400, "invalid_sdp"),
+        ({**OFFER, "sdp": offer(media="video")}, 400, "unsupported_media"),
+        ({"type": "ice-candidate", "candidate": {"candidate": 1}, "webrtc_id": "x"}, 200, None),
+    ],
+)
+async def test_refusals_have_a_body(served: Any, body: Any, status: int, error: Any) -> None:
+    client, stream, _ = served
+    response = await client.post("/webrtc/offer", json=body)
+    assert response.status_code == status
+    assert response.json()["status"] == "failed"
+    assert response.json()["meta"]["error"] == (error or "invalid_candidate_format")
+    assert len(stream.sessions) == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[1]",
+        b"\xff\xfe",
+        b'{"type": "offer", "webrtc_id": "a"}',
+        b'{"type": "bye", "webrtc_id": "a"}',
+        b'{"type": "offer", "sdp": "v=0"}',
+        b'{"type": "offer", "sdp": 5, "webrtc_id": "a"}',
+        b'{"type": "offer", "sdp": "v=0", "webrtc_id": ""}',
+        b'{"type": "offer", "sdp": "v=0", "webrtc_id": "' + b"a" * 257 + b'"}',
+        b'{"type": "ice-candidate", "candidate": "text", "webrtc_id": "a"}',
+        b"[" * 100_000,
+    ],
+)
+async def test_a_body_of_another_form_is_422(served: Any, body: bytes) -> None:
+    client, stream, _ = served
+    response = await client.post("/webrtc/offer", content=body)
+    assert response.status_code == 422
+    assert response.json()["detail"]
+    assert len(stream.sessions) == 0
+
+
+async def test_a_body_that_is_too_large_is_not_read_to_its_end(served: Any) -> None:
+    client, _, _ = served
+    sent = 0
+
+    async def ten_megabytes() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(160):
+            sent += 1
+            yield b"x" * 65536
+
+    response = await client.post("/webrtc/offer", content=ten_megabytes())
+    assert response.status_code == 413
+    assert sent <= 18
+
+
+@pytest.mark.parametrize("prefix", ["/voice", "/voice/"])
+async def test_a_prefix_goes_before_the_routes(prefix: str) -> None:
+    app = FastAPI()
+    stream, _ = make_stream()
+    stream.mount(app, path=prefix, tags=["calls"])
+    async with client_of(app) as client:
+        assert (await client.post("/voice/webrtc/offer", json=OFFER)).status_code == 200
+        schema = (await client.get("/openapi.json")).json()
+    assert schema["paths"]["/voice/webrtc/offer"]["post"]["tags"] == ["calls"]
+    await stream.shutdown(0)
+
+
+def test_a_prefix_without_slash_is_refused() -> None:
+    stream, _ = make_stream()
+    with pytest.raises(ValueError, match="begin with '/'"):
+        stream.mount(FastAPI(), path="voice")
+
+
+def refuse(request: Request) -> None: ...
+
+
+async def refuse_async(request: Request) -> bool:
+    return False
+
+
+def refuse_with_status(request: Request) -> None:
+    raise HTTPException(401, "who are you?")
+
+
+@pytest.mark.parametrize(
+    ("hook", "status"), [(refuse, 403), (refuse_async, 403), (refuse_with_status, 401)]
+)
+async def test_who_is_refused_reaches_nothing(hook: Any, status: int) -> None:
+    """Pitfall 39: there is a hook, and nothing is read or allocated before it."""
+    app = FastAPI()
+    stream, door = make_stream(authorize=hook)
+    stream.mount(app)
+    async with client_of(app) as client:
+        for body in (OFFER, {"type": "ice-candidate", "webrtc_id": "me"}, "not even valid"):
+            response = await client.post("/webrtc/offer", json=body)
+            assert response.status_code == status
+    assert door.configurations == []
+    assert len(stream.sessions) == 0
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_who_is_let_in_is_known_to_the_handler(is_async: bool) -> None:
+    """Pitfall 39."""
+
+    def user(request: Request) -> Any:
+        return {"name": request.headers["x-user"]}
+
+    async def user_async(request: Request) -> Any:
+        return user(request)
+
+    app = FastAPI()
+    stream, _ = make_stream(authorize=user_async if is_async else user)
+    stream.mount(app)
+    async with client_of(app) as client:
+        response = await client.post("/webrtc/offer", json=OFFER, headers={"x-user": "Ada"})
+        assert response.status_code == 200
+    assert stream.connections["me"].principal == {"name": "Ada"}
+    await stream.shutdown(0)
+
+
+async def test_a_hook_is_not_passed_by_who_routes_offers_himself() -> None:
+    stream, _ = make_stream(authorize=refuse)
+    with pytest.raises(ValueError, match=r"offer\(body, request\)"):
+        await stream.offer(OFFER)  # type: ignore[arg-type]
+
+
+async def test_offer_can_be_routed_by_the_user() -> None:
+    app = FastAPI()
+    stream, _ = make_stream()
+    app.post("/my/offer")(stream.offer)
+    async with client_of(app) as client:
+        bad = await client.post("/my/offer", json={**OFFER, "sdp": "rubbish"})
+        assert bad.status_code == 400
+        good = await client.post("/my/offer", json=OFFER)
+        assert good.json() == {"sdp": "answer", "type": "answer"}
+    await stream.shutdown(0)
+
+
+async def test_the_lifespan_ends_sessions_and_the_applications_own_goes_on() -> None:
+    events: list[str] = []
+
+    @asynccontextmanager
+    async def own(app: FastAPI) -> AsyncIterator[dict[str, int]]:
+        events.append("start")
+        yield {"answer": 42}
+        events.append(f"end with {len(stream.sessions)} sessions")
+
+    app = FastAPI(lifespan=own)
+    stream, door = make_stream()
+    stream.mount(app)
+    for _ in range(2):
+        async with app.router.lifespan_context(app) as state:
+            assert state == {"answer": 42}
+            async with client_of(app) as client:
+                assert (await client.post("/webrtc/offer", json=OFFER)).json()["sdp"]
+            session = stream.connections["me"]
+        assert session.state == "closed"
+        assert session.handler.events == ["start_up", "shutdown"]  # type: ignore[attr-defined]
+        assert "end_stream" in door.transports["me"].texts[-1]
+    assert events == ["start", "end with 0 sessions"] * 2
+
+
+async def test_a_draining_stream_takes_nobody_and_waits_for_who_is_there() -> None:
+    stream, door = make_stream(concurrency_limit=2)
+    await stream.offer(OFFER)  # type: ignore[arg-type]
+    draining = asyncio.create_task(stream.shutdown(drain_s=5))
+    await asyncio.sleep(0.05)
+    refused = await stream.offer({**OFFER, "webrtc_id": "late"})  # type: ignore[arg-type]
+    assert refused["meta"]["error"] == "connection_closed"
+    assert not draining.done()
+    door.transports["me"].close("client went")
+    await asyncio.wait_for(draining, 1)
+    assert len(stream.sessions) == 0

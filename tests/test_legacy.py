@@ -1,0 +1,43 @@
+"""The original's module paths serve the names that exist, and say so of those that do not."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from fastrtc.legacy import TABLE
+
+
+@pytest.mark.parametrize("path", sorted(TABLE))
+def test_every_name_of_the_table_is_the_one_it_stands_for(path: str) -> None:
+    module = import_module(path)
+    for name, home in TABLE[path].items():
+        where, _, renamed = home.partition(":")
+        assert getattr(module, name) is getattr(import_module(where), renamed or name)
+    assert dir(module) == sorted(TABLE[path])
+
+
+def test_old_imports_work() -> None:
+    from fastrtc.tracks import AsyncStreamHandler, StreamHandler
+    from fastrtc.utils import AdditionalOutputs, create_message, wait_for_item
+
+    import fastrtc
+    from fastrtc.stream import Body, Stream, UIArgs
+
+    assert AsyncStreamHandler is fastrtc.AsyncStreamHandler
+    assert StreamHandler is fastrtc.StreamHandler
+    assert AdditionalOutputs is fastrtc.AdditionalOutputs
+    assert create_message is fastrtc.create_message
+    assert wait_for_item is fastrtc.wait_for_item
+    assert Stream is fastrtc.Stream
+    assert Body.__name__ == "Body"
+    assert UIArgs is fastrtc.UIArgs
+
+
+def test_other_names_and_paths_are_missing_as_usual() -> None:
+    utils = import_module("fastrtc.utils")
+    with pytest.raises(AttributeError, match=r"fastrtc\.utils.*nonsense"):
+        _ = utils.nonsense
+    with pytest.raises(ModuleNotFoundError):
+        import_module("fastrtc.nonsense")
