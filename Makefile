@@ -18,7 +18,7 @@ unexport PYTHONPATH
 .PHONY: demo test test-rust test-python check check-python check-rust check-client bench setup clean
 
 demo: setup
-	@$(BIN)/python -m fastrtc.demo --host $(HOST) --port $(PORT)
+	@$(BIN)/python examples/talk/app.py --host $(HOST) --port $(PORT)
 
 test: check test-rust test-python
 

@@ -1,8 +1,7 @@
 """The echo app of the end-to-end tests, on the loopback address."""
 
-from e2e.apps.echo import app
-
 from apps.loopback import stay_on_loopback
+from e2e.apps.echo import app
 
 stay_on_loopback()
 

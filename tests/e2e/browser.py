@@ -95,6 +95,18 @@ class Chromium:
         await page.goto(f"{url}/__harness__/")
         return page
 
+    def visit(self, visitor: Callable[[Page], Coroutine[Any, Any, T]]) -> T:
+        """Runs ``await visitor(page)`` with a fresh page that has no harness."""
+
+        async def visited() -> T:
+            context = await self._browser.new_context(permissions=["microphone"])
+            try:
+                return await visitor(await context.new_page())
+            finally:
+                await context.close()
+
+        return self.run(visited())
+
     def close(self) -> None:
         """Ends the browser and the thread."""
         self.run(self._close())

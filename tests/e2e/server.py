@@ -24,6 +24,19 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return port
 
 
+def wait_for_port(port: int, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> bool:
+    """Waits until the process listens on a port; False when that never comes."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
 class Server:
     """``with Server("e2e.apps.echo:app") as server`` serves the app at ``server.url``.
 
@@ -62,14 +75,8 @@ class Server:
         return self._log.read()
 
     def __enter__(self) -> "Server":
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return self
+        if wait_for_port(self.port, self._process):
+            return self
         self.stop()
         raise RuntimeError(f"the server did not start; it printed:\n{self.log}")
 

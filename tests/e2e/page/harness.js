@@ -103,6 +103,7 @@ function withStereo(sdp) {
 class Call {
   /** @param {CallOptions} options */
   constructor(options) {
+    /** @type {Required<Pick<CallOptions, "path" | "id" | "direction" | "audio" | "trickle">> & CallOptions} */
     this.options = { path: "", id: crypto.randomUUID(), direction: "sendrecv", audio: true, trickle: true, ...options };
     this.pc = new RTCPeerConnection(options.configuration);
     /** @type {string[]} */

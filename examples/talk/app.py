@@ -1,0 +1,58 @@
+"""A page to talk to a handler: ``python examples/talk/app.py [--host HOST] [--port PORT]``.
+
+``handler.py`` is all there is to write; the page shows its source beside the call.
+"""
+
+import argparse
+import inspect
+from importlib.resources import files
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from handler import Parrot
+
+from fastrtc import Stream
+
+HERE = Path(__file__).parent
+CLIENT = files("fastrtc") / "ui" / "client"
+
+stream = Stream(Parrot(), modality="audio", mode="send-receive", concurrency_limit=20)
+app = FastAPI(title="Talk to a handler")
+stream.mount(app)
+app.mount("/client", StaticFiles(directory=str(CLIENT)))
+
+
+@app.get("/")
+def page() -> FileResponse:
+    """What the caller sees."""
+    return FileResponse(HERE / "index.html")
+
+
+@app.get("/page.js")
+def page_script() -> FileResponse:
+    """What moves on it."""
+    return FileResponse(HERE / "page.js", media_type="text/javascript")
+
+
+@app.get("/handler.py")
+def handler() -> PlainTextResponse:
+    """What answers the caller, as it runs."""
+    return PlainTextResponse(inspect.getsource(Parrot))
+
+
+def main() -> None:
+    """Serves the page until Ctrl-C."""
+    parser = argparse.ArgumentParser(description="Serves a page to talk to a handler.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on")
+    options = parser.parse_args()
+    shown = "localhost" if options.host in ("127.0.0.1", "0.0.0.0", "::") else options.host
+    print(f"Open http://{shown}:{options.port} and press start. Ctrl-C ends.")
+    uvicorn.run(app, host=options.host, port=options.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

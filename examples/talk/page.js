@@ -1,0 +1,115 @@
+// @ts-check
+/** Shows a call on the page: its button, its state in words, its levels. The call itself is `Call`'s. */
+
+import { Call, Meter } from "./client/call.js";
+
+/** @type {Record<import("./client/call.js").CallState, string>} */
+const WORDS = {
+  idle: "Not connected.",
+  asking: "Asking for your microphone …",
+  connecting: "Connecting …",
+  live: "Connected. Say something.",
+  reconnecting: "The network went away. Reconnecting …",
+  closed: "The call has ended.",
+};
+const SHOW_TRIP_EVERY_MS = 1000;
+
+/** @param {string} id */
+const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const audio = /** @type {HTMLAudioElement} */ (element("audio"));
+
+/** @type {Call | null} */
+let call = null;
+/** @type {AudioContext | null} */
+let context = null;
+/** @type {Map<string, Meter>} */
+const meters = new Map();
+
+element("toggle").addEventListener("click", () => {
+  if (call && !call.closed) call.close();
+  else begin();
+});
+addEventListener("pagehide", () => call?.close());
+
+async function begin() {
+  tell("");
+  const mine = new Call({ url: "webrtc/offer" });
+  call = mine;
+  // Made within the click, so that the browser lets it run.
+  context ??= new AudioContext();
+  const sound = context;
+  mine.addEventListener("state", () => show(mine));
+  mine.addEventListener("problem", (event) => tell(/** @type {CustomEvent<string>} */ (event).detail));
+  mine.addEventListener("track", () => {
+    audio.srcObject = mine.heard;
+    if (mine.heard) meters.set("heard", new Meter(mine.heard, sound));
+    if (mine.microphone) meters.set("sent", new Meter(mine.microphone, sound));
+  });
+  try {
+    await mine.start();
+  } catch {
+    return; // show() has told the reason, which the call keeps.
+  }
+  requestAnimationFrame(() => draw(mine));
+  showTrip(mine);
+}
+
+/** @param {Call} shown */
+function show(shown) {
+  if (shown !== call) return;
+  element("call").dataset.state = shown.state;
+  element("status").textContent = WORDS[shown.state];
+  element("toggle").textContent = shown.closed ? "Start talking" : "Stop";
+  if (shown.connectMs !== null) element("connect").textContent = `${Math.round(shown.connectMs)} ms`;
+  if (!shown.closed) return;
+  tell(shown.reason);
+  for (const meter of meters.values()) meter.close();
+  meters.clear();
+  for (const id of ["sent", "heard"]) level(id, 0);
+  element("trip").textContent = "–";
+  audio.srcObject = null;
+}
+
+/** @param {Call} shown */
+function draw(shown) {
+  if (shown !== call || shown.closed) return;
+  for (const [id, meter] of meters) level(id, meter.level());
+  requestAnimationFrame(() => draw(shown));
+}
+
+/** @param {Call} shown */
+async function showTrip(shown) {
+  if (shown !== call || shown.closed) return;
+  const tripMs = await shown.roundTripMs();
+  if (tripMs !== null) element("trip").textContent = tripMs < 1 ? "under 1 ms" : `${Math.round(tripMs)} ms`;
+  setTimeout(() => showTrip(shown), SHOW_TRIP_EVERY_MS);
+}
+
+/** @param {string} id @param {number} value from 0 to 1 */
+function level(id, value) {
+  const bar = element(id);
+  bar.setAttribute("aria-valuenow", String(Math.round(value * 100)));
+  /** @type {HTMLElement} */ (bar.firstElementChild).style.transform = `scaleX(${value})`;
+}
+
+/** @param {string} problem */
+function tell(problem) {
+  element("problem").textContent = problem;
+  element("problem").hidden = !problem;
+}
+
+/** Shows Python source with its keywords and strings set apart. @param {string} source */
+function print(source) {
+  const parts = source.trimEnd().split(/("""[^"]*"""|\b(?:class|async|await|def|return|yield)\b)/);
+  element("source").replaceChildren(
+    ...parts.map((text, index) => {
+      if (index % 2 === 0) return text;
+      const span = document.createElement("span");
+      span.className = text.startsWith('"') ? "quiet" : "keyword";
+      span.textContent = text;
+      return span;
+    }),
+  );
+}
+
+print(await (await fetch("handler.py")).text());
