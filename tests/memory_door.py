@@ -71,8 +71,8 @@ class MemoryDoor:
     ) -> _Pending:
         self.configurations.append(server_rtc_configuration)
         await asyncio.sleep(self.delay_s)
-        if not sdp.startswith("v=0"):
-            raise InvalidSdp("no v=0")
+        if not sdp.startswith("v=0") or "a=fingerprint:" not in sdp:
+            raise InvalidSdp("no v=0, or no fingerprint")
         if "m=video" in sdp:
             raise UnsupportedMedia("this stream has no video")
         fingerprint = sdp.split("a=fingerprint:")[1].strip()

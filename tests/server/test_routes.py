@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, HTTPException, Request
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fastrtc import Stream
 from memory_door import MemoryDoor, offer
@@ -89,6 +92,39 @@ async def test_a_body_of_another_form_is_422(served: Any, body: bytes) -> None:
     assert response.status_code == 422
     assert response.json()["detail"]
     assert len(stream.sessions) == 0
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None)
+@given(
+    st.binary(max_size=64)
+    | st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["offer", "ice-candidate", "answer"]) | json_values,
+            "sdp": st.sampled_from([offer(), "v=0\r\n"]) | json_values,
+            "candidate": st.fixed_dictionaries({"candidate": json_values}) | json_values,
+            "webrtc_id": st.text(max_size=4) | json_values,
+        }
+    ).map(lambda body: json.dumps(body).encode())
+)
+def test_any_bytes_are_answered_with_a_status_of_the_contract(body: bytes) -> None:
+    async def check() -> None:
+        app = FastAPI()
+        stream, _ = make_stream(concurrency_limit=None)
+        stream.mount(app)
+        async with client_of(app) as client:
+            response = await client.post("/webrtc/offer", content=body)
+            assert response.status_code in (200, 400, 422)
+            assert response.json()
+        await stream.shutdown(0)
+
+    asyncio.run(check())
 
 
 async def test_a_body_that_is_too_large_is_not_read_to_its_end(served: Any) -> None:

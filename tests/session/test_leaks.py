@@ -16,7 +16,9 @@ from fastrtc import Stream
 from fastrtc.testing import MemoryClient, run
 from recorders import AsyncEcho, SyncEcho
 
-DESCRIPTORS = Path("/proc/self/fd")
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize("handler", [AsyncEcho(), SyncEcho(), lambda frame: frame])
@@ -38,13 +40,13 @@ def test_a_thousand_sessions_leave_no_task_thread_descriptor_or_object(handler: 
     async def check() -> None:
         for number in range(20):
             await cycle(number)
-        tasks, descriptors = len(asyncio.all_tasks()), len(list(DESCRIPTORS.iterdir()))
+        tasks, files = len(asyncio.all_tasks()), descriptors()
         threads = threading.active_count()
         for number in range(1000):
             await cycle(number)
         await asyncio.sleep(0.1)
         assert len(asyncio.all_tasks()) == tasks
-        assert len(list(DESCRIPTORS.iterdir())) == descriptors
+        assert descriptors() == files
         assert threading.active_count() <= threads + 4
         gc.collect()
         assert sum(reference() is not None for reference in alive) <= 4

@@ -75,15 +75,20 @@ async def read_body(request: Request) -> Body:
         if len(raw) > MAX_BODY_BYTES:
             raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
     try:
-        return Body.model_validate(json.loads(bytes(raw)))
+        return Body.model_validate(json.loads(bytes(raw), parse_constant=_refuse_constant))
     except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError(
-            [{**item, "loc": ("body", *item["loc"])} for item in error.errors(include_url=False)]
+            [{**detail, "loc": ("body", *detail["loc"])} for detail in details]
         ) from None
     except (ValueError, RecursionError) as error:
         raise RequestValidationError(
-            [{"type": "json_invalid", "loc": ("body",), "msg": f"not JSON: {error}", "input": {}}]
+            [{"type": "json_invalid", "loc": ("body",), "msg": f"not JSON: {error}"}]
         ) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
 
 
 _running_lifespans = 0

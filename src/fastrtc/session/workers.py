@@ -76,10 +76,12 @@ class _Call:
         try:
             self.loop.call_soon_threadsafe(self.deliver)
         except RuntimeError:
+            pool.came_back(self)
             if not self.loop.is_closed():
                 raise
 
     def deliver(self) -> None:
+        pool.came_back(self)
         if self.future.done():
             return
         if self.error is not None:
@@ -104,7 +106,7 @@ class _Worker(threading.Thread):
                     return
                 continue
             call.run()
-            self._pool.rest(self, call)
+            self._pool.rest(self)
             call.post()
             del call
 
@@ -128,10 +130,13 @@ class WorkerPool:
         else:
             worker.inbox.put(call)
 
-    def rest(self, worker: _Worker, call: _Call) -> None:
+    def rest(self, worker: _Worker) -> None:
+        with self._lock:
+            self._idle.append(worker)
+
+    def came_back(self, call: _Call) -> None:
         with self._lock:
             self.in_flight.discard(call)
-            self._idle.append(worker)
 
     def leave(self, worker: _Worker) -> bool:
         """Whether the thread may end: not when a call was just given to it."""

@@ -18,9 +18,9 @@ __all__ = ["VirtualClockLoop", "run"]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-PATIENCE_S: Final = 0.05
+PATIENCE_S: Final = 0.1
 """Real seconds that a call in a worker thread may take before it counts as blocked."""
-AGAIN_S: Final = 0.003
+AGAIN_S: Final = 0.005
 """Real seconds that blocked calls get after each step, to notice what the step did."""
 STUCK_S: Final = 10.0
 """Real seconds after which a loop that nothing can wake is declared stuck."""
@@ -70,7 +70,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     """An event loop whose :meth:`time` starts at 0 and passes only when nothing can run.
 
     Sync user code in worker threads is waited for. A function that blocks, in ``queue.get()`` say,
-    holds time up for 0.05 real seconds once; from then on each wait for it costs 0.003.
+    holds time up for 0.1 real seconds once; from then on each wait for it costs 0.005.
     """
 
     def __init__(self) -> None:
@@ -92,6 +92,15 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(lambda _: self._executor_calls.discard(call))
         return future
+
+    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+        """As in asyncio, and time stands while the executor's threads are joined."""
+        call = object()
+        self._executor_calls.add(call)
+        try:
+            await super().shutdown_default_executor(*args, **kwargs)
+        finally:
+            self._executor_calls.discard(call)
 
     def _calls_in_threads(self) -> list[object]:
         return [*(call.fn for call in pool.calls_of(self)), *self._executor_calls]
