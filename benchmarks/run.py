@@ -1,0 +1,224 @@
+"""``make bench``: this library beside FastRTC 0.0.34, in one run on one machine.
+
+``--quick`` measures less of everything; ``--only cpu,chromium`` some rows. The table is printed;
+figures and the plot go to ``benchmarks/results/``, which stays out of git.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
+
+import measures  # noqa: E402
+from contenders import Contender, original, ours  # noqa: E402
+from table import Row, bars, plot, render  # noqa: E402
+
+RESULTS = HERE / "results"
+USUAL_IMPORTS = "from fastrtc import AsyncStreamHandler, Stream"
+
+
+class Bench:
+    """One run: what is measured how long, and the rows so far."""
+
+    def __init__(self, quick: bool) -> None:
+        self.quick = quick
+        self.seconds = 5.0 if quick else 15.0
+        self.theirs: Contender = original()
+        self.ours: Contender = ours()
+        self.rows: list[Row] = []
+        self.raw: dict[str, Any] = {}
+
+    def cpu(self) -> None:
+        """Server CPU per echoed frame, memory, connect time."""
+        for sessions in (1, 10, 100):
+            theirs, mine = (self.echo(who, sessions) for who in (self.theirs, self.ours))
+            self.rows.append(
+                Row(
+                    f"server CPU per echoed 20 ms frame, {sessions} sessions",
+                    "us",
+                    theirs["server"]["cpu_us_per_frame"],
+                    mine["server"]["cpu_us_per_frame"],
+                    lateness(theirs, mine),
+                    100.0 if sessions == 100 else None,
+                )
+            )
+            if sessions == 10:
+                self.rows += [
+                    Row(
+                        "from POST to first sound, median of 10",
+                        "ms",
+                        theirs["sum"]["first_sound_ms"]["p50"],
+                        mine["sum"]["first_sound_ms"]["p50"],
+                    ),
+                    Row(
+                        "memory per session, 10 sessions",
+                        "MB",
+                        theirs["server"]["mb_per_session"],
+                        mine["server"]["mb_per_session"],
+                    ),
+                    Row(
+                        "round trip of a mark, load client, median",
+                        "ms",
+                        theirs["sum"]["round_trip_ms"]["p50"],
+                        mine["sum"]["round_trip_ms"]["p50"],
+                        "without a browser's own buffers",
+                    ),
+                ]
+            if sessions == 100:
+                self.rows.append(
+                    Row(
+                        "memory per session, 100 sessions",
+                        "MB",
+                        theirs["server"]["mb_per_session"],
+                        mine["server"]["mb_per_session"],
+                    )
+                )
+
+    def sync(self) -> None:
+        """The same for a sync handler."""
+        theirs, mine = (self.echo(who, 10, sync=True) for who in (self.theirs, self.ours))
+        self.rows.append(
+            Row(
+                "server CPU per frame, sync handler, 10 sessions",
+                "us",
+                theirs["server"]["cpu_us_per_frame"],
+                mine["server"]["cpu_us_per_frame"],
+                lateness(theirs, mine),
+            )
+        )
+
+    def capacity(self) -> None:
+        """How many sessions are held, and what one costs."""
+        steps = {
+            self.theirs.name: (1, 10, 20, 30) if self.quick else (1, 5, 10, 15, 20, 25, 30),
+            self.ours.name: (10, 100, 300) if self.quick else (10, 50, 100, 200, 300, 400, 500),
+        }
+        held: dict[str, int] = {}
+        costs: dict[str, list[tuple[float, float]]] = {}
+        for who in (self.theirs, self.ours):
+            for sessions in steps[who.name]:
+                report = self.echo(who, sessions)
+                share = report["server"]["core_share"]
+                costs.setdefault(who.name, []).append((sessions, share * 1000 / sessions))
+                if report["sum"]["held"] < sessions:
+                    break
+                held[who.name] = sessions
+        self.rows.append(
+            Row(
+                "sessions held, each with 99.5 % of frames within 30 ms",
+                "",
+                held.get(self.theirs.name),
+                held.get(self.ours.name),
+                f"tried {', '.join(map(str, steps[self.ours.name]))}; load client on this machine",
+                300,
+                more_is_better=True,
+            )
+        )
+        title = "Server cost of one session (thousandths of a core)"
+        print(bars(title, dict(costs)), flush=True)
+        RESULTS.mkdir(exist_ok=True)
+        plot(RESULTS / "cost.svg", title, "sessions", "cost of one", dict(costs))
+
+    def chromium(self) -> None:
+        """The round trip through a browser."""
+        browser = measures.browser_with_marks()
+        try:
+            alone = measures.chromium_alone_ms(browser, self.seconds)
+            theirs, mine = (
+                measures.chromium_delays_ms(browser, who, self.seconds)
+                for who in (self.theirs, self.ours)
+            )
+        finally:
+            browser.close()
+        self.raw["chromium_ms"] = {"alone": alone, "theirs": theirs, "ours": mine}
+        self.rows.append(
+            Row(
+                "echo through Chromium, median round trip",
+                "ms",
+                measures.median(theirs),
+                measures.median(mine),
+                f"Chromium to Chromium alone: {measures.median(alone):.0f} ms",
+                110.0,
+            )
+        )
+
+    def gil(self) -> None:
+        """Outgoing packets while somebody holds the GIL."""
+        times = 2 if self.quick else 4
+        theirs, mine = (measures.gaps_while_held(who, times) for who in (self.theirs, self.ours))
+        self.raw["held_ms"] = {"theirs": theirs, "ours": mine}
+        self.rows.append(
+            Row(
+                "gap between packets, GIL held for 2 s, p99",
+                "ms",
+                theirs["p99"],
+                mine["p99"],
+                budget=25.0,
+            )
+        )
+        self.rows.append(
+            Row("longest gap between packets, GIL held for 2 s", "ms", theirs["max"], mine["max"])
+        )
+
+    def imports(self) -> None:
+        """Import time."""
+        for what, budget in (("import fastrtc", 0.3), (USUAL_IMPORTS, None)):
+            theirs, mine = (measures.run_s(who, what) for who in (self.theirs, self.ours))
+            self.rows.append(Row(what, "s", theirs, mine, budget=budget))
+
+    def size(self) -> None:
+        """Installed size."""
+        theirs = measures.installed_mb("fastrtc", self.theirs)
+        mine = measures.installed_mb("ours", self.ours)
+        self.rows.append(Row("site-packages with fastrtc[vad]", "MB", theirs, mine, budget=300.0))
+
+    def echo(self, who: Contender, sessions: int, sync: bool = False) -> Any:
+        """An echo run, kept among the raw figures."""
+        key = f"{who.name}, {sessions} sessions{', sync' if sync else ''}"
+        if key not in self.raw:
+            print(f"  {key}", flush=True)
+            self.raw[key] = measures.echo_load(who, sessions, self.seconds, sync=sync)
+        return self.raw[key]
+
+
+def lateness(theirs: Any, mine: Any) -> str:
+    """Says so when a server could not keep up, for its CPU per frame then means little."""
+    shares = [report["sum"]["on_time"] for report in (theirs, mine)]
+    if min(shares) >= 0.995:
+        return ""
+    return f"frames on time: {shares[0]:.0%} and {shares[1]:.0%}"
+
+
+def main() -> None:
+    """Runs, prints, writes."""
+    names = ["cpu", "sync", "capacity", "chromium", "gil", "imports", "size"]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="measure less of everything")
+    parser.add_argument("--only", default=",".join(names), help=f"some of {','.join(names)}")
+    options = parser.parse_args()
+    wanted = options.only.split(",")
+    if unknown := set(wanted) - set(names):
+        parser.error(f"--only knows {', '.join(names)}, not {', '.join(sorted(unknown))}")
+    bench = Bench(options.quick)
+    for name in wanted:
+        measure: Callable[[], None] = getattr(bench, name)
+        print(f"{name}: {measure.__doc__}", flush=True)
+        measure()
+    print(f"\n{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print(render(bench.rows))
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / time.strftime("%Y-%m-%dT%H-%M-%S.json")
+    path.write_text(json.dumps({"rows": [vars(row) for row in bench.rows], "raw": bench.raw}))
+    print(f"\nall figures: {path}")
+
+
+if __name__ == "__main__":
+    main()
