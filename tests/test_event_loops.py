@@ -39,6 +39,10 @@ def call(loop: asyncio.AbstractEventLoop, coroutine: Any) -> Any:
 
 
 class Reports(AsyncEcho):
+    def set_args(self, args: list[Any]) -> None:
+        assert asyncio.get_running_loop() is self.loop
+        super().set_args(args)
+
     async def emit(self) -> Any:
         frame = await self.queue.get()
         return frame, AdditionalOutputs(self.latest_args[1:])

@@ -14,8 +14,9 @@ from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.functions import FrameFunction, SourceFunction
 from fastrtc.handlers.outputs import AdditionalOutputs
 from fastrtc.server.auth import authorise
+from fastrtc.server.lifespan import with_lifespan
 from fastrtc.server.offers import NoHandlerYet, Offers, ServerConfiguration, resolve
-from fastrtc.server.routes import answer_offer, make_router, with_lifespan
+from fastrtc.server.routes import answer_offer, make_router
 from fastrtc.server.schemas import Body
 from fastrtc.session.factory import SessionFactory
 from fastrtc.session.registry import Connections, Handlers, Sessions
@@ -133,6 +134,7 @@ class Stream:
                 mode=mode,
                 allow_extra_tracks=allow_extra_tracks,
                 rtp_params=rtp_params or {},
+                reconnect_timeout_s=reconnect_timeout_s,
             ),
             server_rtc_configuration,
             door=NoHandlerYet() if handler is ... else None,

@@ -24,6 +24,7 @@ def test_outputs_before_the_first_reader_are_kept_and_bounded() -> None:
         outbox.opened("me")
         for number in range(KEPT + 10):
             outbox.put("me", AdditionalOutputs(number))
+        assert len(outbox._boxes["me"].kept) == KEPT
         reading = asyncio.create_task(numbers(outbox))
         await asyncio.sleep(0)
         outbox.put("me", AdditionalOutputs("last"))

@@ -232,6 +232,11 @@ def test_a_warning_is_shown_from_any_thread() -> None:
     run(check())
 
 
+def test_a_warning_for_nobody_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    Warning("careful")
+    assert "careful" in caplog.text
+
+
 def test_text_waits_for_a_channel_that_is_not_open_yet_and_none_raises() -> None:
     """Pitfall 28: sending where nothing can be sent neither raises nor loses text at once."""
 

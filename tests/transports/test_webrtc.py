@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fractions
 from collections.abc import Coroutine
 from typing import Any
 
@@ -18,37 +17,10 @@ from fastrtc.transports.webrtc import WebRTCDoor, WebRTCTransport
 
 pytest.importorskip("fastrtc._core", reason="the media plane is not built")
 aiortc = pytest.importorskip("aiortc")
-av = pytest.importorskip("av")
 
-FRAME = RATE_HZ // 50
+from microphone import Microphone  # noqa: E402 - needs aiortc
+
 CONNECT_S = 10.0
-
-
-class Microphone(aiortc.MediaStreamTrack):  # type: ignore[misc]
-    """Frames of 20 ms in real time: what was said, else silence."""
-
-    kind = "audio"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.said = np.zeros(0, np.int16)
-        self._sent = 0
-        self._start_s: float | None = None
-
-    async def recv(self) -> Any:
-        loop = asyncio.get_running_loop()
-        if self._start_s is None:
-            self._start_s = loop.time()
-        await asyncio.sleep(self._start_s + self._sent / RATE_HZ - loop.time())
-        samples = np.zeros(FRAME, np.int16)
-        words, self.said = self.said[:FRAME], self.said[FRAME:]
-        samples[: len(words)] = words
-        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
-        frame.sample_rate = RATE_HZ
-        frame.pts = self._sent
-        frame.time_base = fractions.Fraction(1, RATE_HZ)
-        self._sent += FRAME
-        return frame
 
 
 class AiortcLink:

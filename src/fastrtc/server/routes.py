@@ -1,10 +1,9 @@
-"""The HTTP routes of one stream, and its part in the application's lifespan."""
+"""The HTTP routes of one stream."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException, Request
@@ -16,17 +15,12 @@ from fastrtc.errors import OfferRefused
 from fastrtc.server.auth import authorise
 from fastrtc.server.offers import Offers
 from fastrtc.server.schemas import Body
-from fastrtc.session.factory import SessionFactory
-from fastrtc.session.workers import call_sync
-from fastrtc.transports.media_plane import shutdown_media_plane
 
-__all__ = ["answer_offer", "make_router", "with_lifespan"]
+__all__ = ["answer_offer", "make_router"]
 
 MAX_BODY_BYTES: Final = 1 << 20
-LIFESPAN_DRAIN_S: Final = 1.0
 
 Authorize = Callable[[Any], Any] | None
-Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
 def make_router(
@@ -89,29 +83,3 @@ async def read_body(request: Request) -> Body:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
-
-
-_running_lifespans = 0
-
-
-def with_lifespan(inner: Lifespan, factory: SessionFactory) -> Lifespan:
-    """``inner``, an application's lifespan, with the stream's sessions ended inside it.
-
-    The last application of the process to end takes the media threads with it.
-    """
-
-    @asynccontextmanager
-    async def lifespan(app: Any) -> AsyncIterator[Any]:
-        global _running_lifespans
-        async with inner(app) as state:
-            factory.reopen()
-            _running_lifespans += 1
-            try:
-                yield state
-            finally:
-                _running_lifespans -= 1
-                await factory.drain(LIFESPAN_DRAIN_S, every_loop=False)
-                if _running_lifespans == 0:
-                    await call_sync(shutdown_media_plane)
-
-    return lifespan

@@ -5,6 +5,7 @@ Holds the context variable and what user code reads through it; starts and ends 
 
 from __future__ import annotations
 
+import logging
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from fastrtc.wire.messages import warning_message
 
 if TYPE_CHECKING:
     from fastrtc.session.session import Session
+
+logger = logging.getLogger("fastrtc")
 
 __all__ = ["Context", "Warning", "current_context", "get_current_context"]
 
@@ -59,9 +62,10 @@ def get_current_context() -> Context:
 def Warning(message: str = "Warning issued.") -> None:  # noqa: A001, N802
     """Makes the client of the running handler show a warning. From any thread.
 
-    Raises:
-        RuntimeError: the caller was not called on behalf of a session.
+    Code that runs for no client has the warning logged instead.
     """
-    session = get_current_context().session
-    if session is not None:
-        session.send_message(warning_message(message))
+    context = current_context.get()
+    if context is None or context.session is None:
+        logger.warning("%s", message)
+    else:
+        context.session.send_message(warning_message(message))

@@ -132,6 +132,14 @@ class SessionFactory:
         """The running loop's application starts: new sessions are welcome."""
         self._draining.discard(asyncio.get_running_loop())
 
+    def begin_drain(self, drain_s: float) -> None:
+        """Takes no new sessions on the running loop, and has those there leave."""
+        loop = asyncio.get_running_loop()
+        self._draining.add(loop)
+        for session in self.registry.all():
+            if session.loop is loop:
+                session.begin_leaving(drain_s)
+
     async def drain(self, drain_s: float, *, every_loop: bool) -> None:
         """Takes no new sessions, tells the clients, waits for them to go, then ends the rest.
 
@@ -139,8 +147,8 @@ class SessionFactory:
             drain_s: how long clients get to go by themselves.
             every_loop: end the sessions of other event loops too, not only the running one's.
         """
+        self.begin_drain(drain_s)
         loop = asyncio.get_running_loop()
-        self._draining.add(loop)
         leaving = [s for s in self.registry.all() if every_loop or s.loop is loop]
         await asyncio.gather(*(_in_loop_of(session, session.leave(drain_s)) for session in leaving))
 

@@ -32,6 +32,7 @@ RECONNECT_TIMEOUT_S: Final = 30.0
 """How long a client that is not heard keeps its session."""
 PLAYOUT_GRACE_S: Final = 0.2
 """After the last packet has left it still travels, and waits in the client's jitter buffer."""
+LEAVE_MESSAGE: Final = "The server is shutting down"
 PENDING_TEXTS: Final = 64
 RETRY_TEXT_S: Final = 0.05
 RETRY_TEXT_LIMIT_S: Final = 10.0
@@ -271,14 +272,21 @@ class Session:
 
     async def leave(self, drain_s: float) -> None:
         """Asks the client to go, waits for it up to ``drain_s``, then ends the session."""
-        message = "The server is shutting down"
-        self._send(create_message("end_stream", message))
-        if self.state != "closed" and drain_s > 0:
+        self.begin_leaving(drain_s)
+        if self.state != "closed":
             self._gone = self.loop.create_future()
-            self._after("drain", drain_s, self.close, message)
             await self._gone
-        self.close(message)
         await self.wait_ended()
+
+    def begin_leaving(self, drain_s: float) -> None:
+        """Asks the client to go, and ends the session ``drain_s`` later; idempotent."""
+        if "drain" in self._timers or self.state == "closed":
+            return
+        self._send(create_message("end_stream", LEAVE_MESSAGE))
+        if drain_s > 0:
+            self._after("drain", drain_s, self.close, LEAVE_MESSAGE)
+        else:
+            self.close(LEAVE_MESSAGE)
 
     async def wait_ended(self) -> None:
         """After :meth:`close`: returns when the handler's ``shutdown`` is over too."""
