@@ -2,6 +2,7 @@
 //! certificate and the time are arguments.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use str0m::bwe::Bitrate;
@@ -48,6 +49,9 @@ pub struct EngineConfig {
 
 /// Builds an engine and answers `sdp`, whose facts are in `offer`.
 ///
+/// str0m panics over some offers (one payload type for two codecs, say). The engine is new, so
+/// nothing else is lost with it: such an offer is refused like any other that makes no sense.
+///
 /// # Errors
 /// `invalid_sdp` when the engine cannot make sense of the offer.
 pub fn answer(
@@ -58,9 +62,29 @@ pub fn answer(
     addresses: &LocalAddresses,
     now: Instant,
 ) -> Result<(Rtc, String), Refusal> {
+    catch_unwind(AssertUnwindSafe(|| {
+        negotiate(sdp, offer, config, certificate, addresses, now)
+    }))
+    .unwrap_or_else(|_panic| {
+        Err(offer::invalid(
+            "the offer contradicts itself; send the browser's offer unchanged",
+        ))
+    })
+}
+
+fn negotiate(
+    sdp: &str,
+    offer: &Offer,
+    config: EngineConfig,
+    certificate: DtlsCert,
+    addresses: &LocalAddresses,
+    now: Instant,
+) -> Result<(Rtc, String), Refusal> {
     let parsed = SdpOffer::from_sdp_string(sdp)
         .map_err(|error| offer::invalid(format!("the offer does not parse: {error}")))?;
-    let mut rtc = rtc_config(config, offer.video).set_dtls_cert(certificate).build(now);
+    let mut rtc = rtc_config(config, offer.video)
+        .set_dtls_cert(certificate)
+        .build(now);
     for candidate in candidates(addresses) {
         rtc.add_local_candidate(candidate);
     }
@@ -107,20 +131,44 @@ fn rtc_config(config: EngineConfig, video: bool) -> RtcConfig {
 
 fn candidates(addresses: &LocalAddresses) -> Vec<Candidate> {
     let base = |address: &SocketAddr| {
-        addresses.udp.iter().copied().find(|host| host.is_ipv4() == address.is_ipv4())
+        addresses
+            .udp
+            .iter()
+            .copied()
+            .find(|host| host.is_ipv4() == address.is_ipv4())
     };
-    let udp = addresses.udp.iter().map(|host| Candidate::builder().udp().host(*host).build());
-    let tcp = addresses
-        .tcp
+    let udp = addresses
+        .udp
         .iter()
-        .map(|host| Candidate::builder().tcp().host(*host).tcptype(TcpType::Passive).build());
+        .map(|host| Candidate::builder().udp().host(*host).build());
+    let tcp = addresses.tcp.iter().map(|host| {
+        Candidate::builder()
+            .tcp()
+            .host(*host)
+            .tcptype(TcpType::Passive)
+            .build()
+    });
     let reflexive = addresses.reflexive.iter().filter_map(|mapped| {
         let base = base(mapped).filter(|base| base != mapped)?;
-        Some(Candidate::builder().udp().server_reflexive(*mapped, base).build())
+        Some(
+            Candidate::builder()
+                .udp()
+                .server_reflexive(*mapped, base)
+                .build(),
+        )
     });
     let relayed = addresses.relayed.iter().filter_map(|lent| {
-        Some(Candidate::builder().udp().relayed(*lent, base(lent)?).build())
+        Some(
+            Candidate::builder()
+                .udp()
+                .relayed(*lent, base(lent)?)
+                .build(),
+        )
     });
     // An address that cannot be a candidate (link-local, say) is left out; others remain.
-    udp.chain(tcp).chain(reflexive).chain(relayed).filter_map(Result::ok).collect()
+    udp.chain(tcp)
+        .chain(reflexive)
+        .chain(relayed)
+        .filter_map(Result::ok)
+        .collect()
 }

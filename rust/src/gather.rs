@@ -10,11 +10,17 @@ use std::time::{Duration, Instant};
 use crate::io::MAX_DATAGRAM_BYTES;
 use crate::io::receiver::RelaySocket;
 use crate::io::tcp::TcpConnection;
-use crate::net::{BindingQuery, IceServer, QueryState, Relay, RelayConfig, RelayEvent, Service, Transport};
+use crate::net::{
+    BindingQuery, IceServer, QueryState, Relay, RelayConfig, RelayEvent, Service, Transport,
+};
 use crate::shard::{RelayPath, Shared};
 
 /// The answer does not wait longer than this for any server.
 pub const GATHER_WITHIN: Duration = Duration::from_millis(500);
+/// How long a late allocation may take to be given back.
+const RELEASE_WITHIN: Duration = Duration::from_secs(1);
+/// A socket's time-out cannot be zero.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// How long a server-reflexive address is believed without asking again.
 const REFLEXIVE_VALID: Duration = Duration::from_secs(30);
 
@@ -61,15 +67,25 @@ pub fn gather(
     let mut gathered = Gathered::default();
     let mut waiting: Vec<&str> = Vec::new();
     for login in servers {
-        let (shared, cache, login_, sender) = (Arc::clone(shared), Arc::clone(cache), login.clone(), sender.clone());
-        let asked = std::thread::Builder::new().name("fastrtc-gather".into()).spawn(move || {
-            let answer = ask(&shared, &cache, &login_, port, deadline).unwrap_or_else(Answer::Failure);
-            // Nobody waits any more: a late allocation is given back.
-            if let Err(mpsc::SendError((_, Answer::Relay(mut path)))) = sender.send((login_.url, answer)) {
-                path.relay.close(Instant::now());
-                let _lost_like_any_datagram = path.flush(Instant::now());
-            }
-        });
+        let (shared, cache, login_, sender) = (
+            Arc::clone(shared),
+            Arc::clone(cache),
+            login.clone(),
+            sender.clone(),
+        );
+        let asked = std::thread::Builder::new()
+            .name("fastrtc-gather".into())
+            .spawn(move || {
+                let answer =
+                    ask(&shared, &cache, &login_, port, deadline).unwrap_or_else(Answer::Failure);
+                // Nobody waits any more: a late allocation is given back.
+                if let Err(mpsc::SendError((_, Answer::Relay(mut path)))) =
+                    sender.send((login_.url, answer))
+                {
+                    path.relay.close(Instant::now());
+                    let _lost_like_any_datagram = path.flush(Instant::now());
+                }
+            });
         match asked {
             Ok(_detached) => waiting.push(&login.url),
             Err(error) => gathered.failures.push(format!("{}: {error}", login.url)),
@@ -77,7 +93,9 @@ pub fn gather(
     }
     drop(sender);
     while !waiting.is_empty() {
-        let Ok((url, answer)) = answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
+        let Ok((url, answer)) =
+            answers.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        else {
             break;
         };
         if let Some(index) = waiting.iter().position(|w| *w == url) {
@@ -89,7 +107,9 @@ pub fn gather(
             Answer::Failure(reason) => gathered.failures.push(format!("{url}: {reason}")),
         }
     }
-    let late = waiting.iter().map(|url| format!("{url}: no answer within {} ms", GATHER_WITHIN.as_millis()));
+    let late = waiting
+        .iter()
+        .map(|url| format!("{url}: no answer within {} ms", GATHER_WITHIN.as_millis()));
     gathered.failures.extend(late);
     gathered
 }
@@ -102,8 +122,11 @@ fn ask(
     deadline: Instant,
 ) -> Result<Answer, String> {
     let server = IceServer::parse(&login.url).map_err(|error| error.to_string())?;
-    let mut addresses = (server.host.as_str(), server.port).to_socket_addrs().map_err(|error| error.to_string())?;
-    let address = addresses.next().ok_or("the name has no address")?;
+    let address = (server.host.as_str(), server.port)
+        .to_socket_addrs()
+        .map_err(|error| error.to_string())?
+        .find(|address| shared.ports.iter().any(|port| port.serves(*address)))
+        .ok_or("the name has no address of an IP version that this machine has")?;
     match server.service {
         Service::Stun => reflexive(shared, cache, address, port, deadline).map(Answer::Reflexive),
         Service::Turn(transport) => {
@@ -120,13 +143,21 @@ fn reflexive(
     port: u16,
     deadline: Instant,
 ) -> Result<SocketAddr, String> {
-    let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&server).copied();
+    let known = cache
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&server)
+        .copied();
     if let Some((mapped, since)) = known
         && since.elapsed() < REFLEXIVE_VALID
     {
         return Ok(mapped);
     }
-    let socket = shared.ports.iter().find(|p| p.serves(server)).ok_or("no socket of its IP version")?;
+    let socket = shared
+        .ports
+        .iter()
+        .find(|p| p.serves(server))
+        .ok_or("no socket of its IP version")?;
     let local = SocketAddr::new([0, 0, 0, 0].into(), port);
     let mut query = BindingQuery::new(server, local, Instant::now());
     let (sender, answers) = mpsc::channel();
@@ -136,12 +167,14 @@ fn reflexive(
         while let Some(request) = query.poll_transmit(now) {
             if transaction.is_none() {
                 // RFC 8489: the transaction id is the last 12 bytes of the header.
-                let id: [u8; 12] = request[8..20].try_into().map_err(|_| "a request without header")?;
+                let id: [u8; 12] = request[8..20]
+                    .try_into()
+                    .map_err(|_| "a request without header")?;
                 shared.control.expect(id, sender.clone());
                 transaction = Some(id);
             }
             if let Err(error) = socket.send(None, server, &request) {
-                query_failed(&mut transaction, shared);
+                forget(&mut transaction, shared);
                 return Err(error.to_string());
             }
         }
@@ -159,14 +192,17 @@ fn reflexive(
             QueryState::Refused(reason) => break Err(reason.clone()),
         }
     };
-    query_failed(&mut transaction, shared);
+    forget(&mut transaction, shared);
     if let Ok(mapped) = outcome {
-        cache.lock().unwrap_or_else(PoisonError::into_inner).insert(server, (mapped, Instant::now()));
+        cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(server, (mapped, Instant::now()));
     }
     outcome
 }
 
-fn query_failed(transaction: &mut Option<[u8; 12]>, shared: &Shared) {
+fn forget(transaction: &mut Option<[u8; 12]>, shared: &Shared) {
     if let Some(id) = transaction.take() {
         shared.control.forget(id);
     }
@@ -179,8 +215,10 @@ fn relay(
     login: &IceServerLogin,
     deadline: Instant,
 ) -> Result<RelayPath, String> {
-    let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let (socket, local) = connect(server, transport, left()).map_err(|error| error.to_string())?;
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .max(SHORTEST_WAIT);
+    let (socket, local) = connect(server, transport, left).map_err(|error| error.to_string())?;
     let config = RelayConfig {
         server,
         transport,
@@ -189,41 +227,74 @@ fn relay(
         local,
     };
     let mut relay = Relay::new(config, Instant::now()).map_err(|error| error.to_string())?;
+    match drive(&mut relay, &socket, deadline)? {
+        Some(RelayEvent::Allocated { relayed, .. }) => {
+            socket
+                .set_nonblocking()
+                .map_err(|error| error.to_string())?;
+            Ok(RelayPath {
+                relay,
+                socket: Arc::new(socket),
+                relayed,
+            })
+        }
+        Some(RelayEvent::Failed(failure)) => Err(failure.to_string()),
+        _ => {
+            // The request may still succeed: what it allocates is given back.
+            relay.close(Instant::now());
+            drive(&mut relay, &socket, Instant::now() + RELEASE_WITHIN)?;
+            Err("no allocation in time".into())
+        }
+    }
+}
+
+/// Exchanges messages with the server until something has happened or the time is up.
+fn drive(
+    relay: &mut Relay,
+    socket: &RelaySocket,
+    deadline: Instant,
+) -> Result<Option<RelayEvent>, String> {
     let mut buffer = [0; MAX_DATAGRAM_BYTES];
     loop {
         let now = Instant::now();
         while let Some(message) = relay.poll_transmit(now) {
             socket.send(&message).map_err(|error| error.to_string())?;
         }
-        match relay.poll_event() {
-            Some(RelayEvent::Allocated { relayed, .. }) => {
-                socket.set_nonblocking().map_err(|error| error.to_string())?;
-                return Ok(RelayPath { relay, socket: Arc::new(socket), relayed });
-            }
-            Some(RelayEvent::Failed(failure)) => return Err(failure.to_string()),
-            Some(_) => continue,
-            None => {}
+        if let Some(event) = relay.poll_event() {
+            return Ok(Some(event));
         }
         if now >= deadline {
-            return Err("no allocation in time".into());
+            return Ok(None);
         }
         let until = relay.timeout().unwrap_or(deadline).min(deadline);
-        let wait = until.saturating_duration_since(now).max(Duration::from_millis(1));
-        match receive(&socket, &mut buffer, wait) {
-            Ok(len) => match &socket {
+        let wait = until.saturating_duration_since(now).max(SHORTEST_WAIT);
+        match receive(socket, &mut buffer, wait) {
+            Ok(len) => match socket {
                 RelaySocket::Udp(_) => relay.handle_datagram(&buffer[..len], Instant::now()),
                 RelaySocket::Tcp(_) => relay.handle_stream(&buffer[..len], Instant::now()),
             },
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) => {}
             Err(error) => return Err(error.to_string()),
         }
     }
 }
 
-fn connect(server: SocketAddr, transport: Transport, within: Duration) -> io::Result<(RelaySocket, SocketAddr)> {
+fn connect(
+    server: SocketAddr,
+    transport: Transport,
+    within: Duration,
+) -> io::Result<(RelaySocket, SocketAddr)> {
     match transport {
         Transport::Udp => {
-            let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0; 16], 0).into() };
+            let any: SocketAddr = if server.is_ipv4() {
+                ([0, 0, 0, 0], 0).into()
+            } else {
+                ([0; 16], 0).into()
+            };
             let socket = UdpSocket::bind(any)?;
             socket.connect(server)?;
             let local = socket.local_addr()?;

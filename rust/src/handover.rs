@@ -76,6 +76,8 @@ pub enum Event {
     KeyframeRequest,
     /// Bandwidth towards the client, bits per second.
     Bitrate(u64),
+    /// Something that whoever runs the server should know.
+    Warning(String),
 }
 
 /// The queues of one peer towards Python.
@@ -115,6 +117,17 @@ impl Mailbox {
     pub fn start(self: &Arc<Self>) {
         self.started.store(true, Ordering::Release);
         self.announce();
+        self.hub.raise();
+    }
+
+    /// Where its events are collected.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Whether events wait that the hub will hand out; [`Hub::raise`] tells the event loop so.
+    pub fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Acquire)
     }
 
     /// Whether anyone listens yet.
@@ -122,7 +135,7 @@ impl Mailbox {
         self.started.load(Ordering::Acquire)
     }
 
-    /// Queues one event, by the policy of its kind.
+    /// Queues one event, by the policy of its kind. The caller raises the hub when its turn ends.
     pub fn push(self: &Arc<Self>, event: Event) {
         match event {
             Event::Audio(pcm) => {
@@ -153,15 +166,23 @@ impl Mailbox {
     fn announce(self: &Arc<Self>) {
         if !self.listed.swap(true, Ordering::AcqRel) {
             self.hub.ready.push(Arc::clone(self));
-            self.hub.raise();
         }
     }
 
     /// Adds what was dropped for want of room to `stats`.
     pub fn add_to(&self, stats: &mut Stats) {
-        stats.set("dropped_audio_frames", self.dropped_audio.load(Ordering::Relaxed) as f64);
-        stats.set("dropped_video_frames", self.dropped_video.load(Ordering::Relaxed) as f64);
-        stats.set("dropped_messages", self.dropped_text.load(Ordering::Relaxed) as f64);
+        stats.set(
+            "dropped_audio_frames",
+            self.dropped_audio.load(Ordering::Relaxed) as f64,
+        );
+        stats.set(
+            "dropped_video_frames",
+            self.dropped_video.load(Ordering::Relaxed) as f64,
+        );
+        stats.set(
+            "dropped_messages",
+            self.dropped_text.load(Ordering::Relaxed) as f64,
+        );
         stats.set("waiting_audio_frames", self.audio.len() as f64);
     }
 }
@@ -179,7 +200,11 @@ impl Hub {
     /// # Errors
     /// The system is out of file descriptors.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { ready: SegQueue::new(), raised: AtomicBool::new(false), wake: Wake::new()? })
+        Ok(Self {
+            ready: SegQueue::new(),
+            raised: AtomicBool::new(false),
+            wake: Wake::new()?,
+        })
     }
 
     /// The descriptor that becomes readable when events wait.
@@ -187,7 +212,8 @@ impl Hub {
         self.wake.fd()
     }
 
-    fn raise(&self) {
+    /// Makes the descriptor readable, unless it is already.
+    pub fn raise(&self) {
         if !self.raised.swap(true, Ordering::AcqRel) {
             self.wake.raise();
         }
@@ -197,12 +223,17 @@ impl Hub {
     pub fn drain(&self, mut take: impl FnMut(u64, Event)) {
         self.wake.lower();
         self.raised.store(false, Ordering::Release);
-        // One round: a mailbox listed again meanwhile raises the descriptor again.
+        // One round: who lists a mailbox again meanwhile raises the descriptor again.
         for _ in 0..self.ready.len() {
-            let Some(mailbox) = self.ready.pop() else { break };
+            let Some(mailbox) = self.ready.pop() else {
+                break;
+            };
             mailbox.listed.store(false, Ordering::Release);
             let control = std::mem::take(
-                &mut *mailbox.control.lock().unwrap_or_else(PoisonError::into_inner),
+                &mut *mailbox
+                    .control
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
             );
             // A session learns that it is live before its first frame, that it is over after its last.
             let mut last = None;
@@ -233,7 +264,10 @@ struct Wake(std::os::fd::OwnedFd);
 impl Wake {
     fn new() -> io::Result<Self> {
         use rustix::event::{EventfdFlags, eventfd};
-        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+        Ok(Self(eventfd(
+            0,
+            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
+        )?))
     }
 
     fn fd(&self) -> RawFd {
@@ -253,7 +287,10 @@ impl Wake {
 
 /// A descriptor that a thread raises and an event loop watches.
 #[cfg(not(target_os = "linux"))]
-struct Wake(std::os::unix::net::UnixStream, std::os::unix::net::UnixStream);
+struct Wake(
+    std::os::unix::net::UnixStream,
+    std::os::unix::net::UnixStream,
+);
 
 #[cfg(not(target_os = "linux"))]
 impl Wake {
@@ -271,7 +308,9 @@ impl Wake {
     /// A full socket refuses the write, and is readable all the same.
     fn raise(&self) {
         use std::io::Write;
-        while matches!((&self.1).write(&[1]), Err(error) if error.kind() == io::ErrorKind::Interrupted) {}
+        while matches!((&self.1).write(&[1]), Err(error) if error.kind() == io::ErrorKind::Interrupted)
+        {
+        }
     }
 
     fn lower(&self) {
@@ -286,7 +325,11 @@ mod tests {
     use super::*;
 
     fn pcm(sample: i16) -> Event {
-        Event::Audio(Pcm { samples: vec![sample], rate_hz: 48_000, channels: 1 })
+        Event::Audio(Pcm {
+            samples: vec![sample],
+            rate_hz: 48_000,
+            channels: 1,
+        })
     }
 
     fn drained(hub: &Hub) -> Vec<Event> {

@@ -24,6 +24,8 @@ pub struct Allowed {
 pub struct Offer {
     /// The client's DTLS fingerprint, `sha-256 AB:CD:...`.
     pub fingerprint: String,
+    /// The client's ICE user fragment; it changes with an ICE restart.
+    pub ice_ufrag: String,
     /// An audio section is offered.
     pub audio: bool,
     /// A video section is offered.
@@ -54,7 +56,9 @@ pub fn inspect(sdp: &str, allowed: Allowed) -> Result<Offer, Refusal> {
     }
     let mut lines = sdp.lines().map(str::trim_end);
     if lines.next() != Some("v=0") {
-        return Err(invalid("an SDP offer begins with the line 'v=0'; send the browser's offer unchanged"));
+        return Err(invalid(
+            "an SDP offer begins with the line 'v=0'; send the browser's offer unchanged",
+        ));
     }
     let mut offer = Offer::default();
     let mut sections: Vec<Section> = Vec::new();
@@ -62,10 +66,18 @@ pub fn inspect(sdp: &str, allowed: Allowed) -> Result<Offer, Refusal> {
         if let Some(media) = line.strip_prefix("m=") {
             let mut words = media.split_ascii_whitespace();
             let (kind, port) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-            sections.push(Section { kind, active: port != "0", ..Section::default() });
+            sections.push(Section {
+                kind,
+                active: port != "0",
+                ..Section::default()
+            });
         } else if let Some(value) = line.strip_prefix("a=fingerprint:") {
             if offer.fingerprint.is_empty() {
                 offer.fingerprint = normalised_fingerprint(value);
+            }
+        } else if let Some(value) = line.strip_prefix("a=ice-ufrag:") {
+            if offer.ice_ufrag.is_empty() {
+                offer.ice_ufrag = value.trim().into();
             }
         } else if let Some(section) = sections.last_mut() {
             read_attribute(section, line);
@@ -75,7 +87,9 @@ pub fn inspect(sdp: &str, allowed: Allowed) -> Result<Offer, Refusal> {
         return Err(invalid("the offer has no media section ('m=' line)"));
     }
     if offer.fingerprint.is_empty() {
-        return Err(invalid("the offer has no 'a=fingerprint' line; WebRTC requires DTLS"));
+        return Err(invalid(
+            "the offer has no 'a=fingerprint' line; WebRTC requires DTLS",
+        ));
     }
     check(&sections, allowed, &mut offer)?;
     Ok(offer)
@@ -102,7 +116,9 @@ fn check(sections: &[Section], allowed: Allowed, offer: &mut Offer) -> Result<()
             "video" => (allowed.video, &VIDEO_CODECS, &mut offer.video),
             "application" => continue,
             other => {
-                return Err(unsupported(format!("the offer has a section of kind {other:?}; offer audio, video or a data channel")));
+                return Err(unsupported(format!(
+                    "the offer has a section of kind {other:?}; offer audio, video or a data channel"
+                )));
             }
         };
         if !section.active {
@@ -113,12 +129,20 @@ fn check(sections: &[Section], allowed: Allowed, offer: &mut Offer) -> Result<()
             if allowed.extra_tracks {
                 continue;
             }
-            return Err(unsupported(format!("the offer has a {kind} track and this stream takes none; leave it out, or set allow_extra_tracks=True on the Stream")));
+            return Err(unsupported(format!(
+                "the offer has a {kind} track and this stream takes none; leave it out, or set allow_extra_tracks=True on the Stream"
+            )));
         }
         if *seen && !allowed.extra_tracks {
-            return Err(unsupported(format!("the offer has more than one {kind} track; offer one, or set allow_extra_tracks=True on the Stream")));
+            return Err(unsupported(format!(
+                "the offer has more than one {kind} track; offer one, or set allow_extra_tracks=True on the Stream"
+            )));
         }
-        if !section.codecs.iter().any(|c| known.iter().any(|k| k.eq_ignore_ascii_case(c))) {
+        if !section
+            .codecs
+            .iter()
+            .any(|c| known.iter().any(|k| k.eq_ignore_ascii_case(c)))
+        {
             return Err(unsupported(format!(
                 "the {kind} section offers the codecs {:?} and this server speaks {known:?}",
                 section.codecs
@@ -133,27 +157,42 @@ fn check(sections: &[Section], allowed: Allowed, offer: &mut Offer) -> Result<()
 /// One spelling for comparing: lower-case hash name, upper-case hex.
 fn normalised_fingerprint(value: &str) -> String {
     match value.trim().split_once(' ') {
-        Some((hash, hex)) => format!("{} {}", hash.to_ascii_lowercase(), hex.trim().to_ascii_uppercase()),
+        Some((hash, hex)) => format!(
+            "{} {}",
+            hash.to_ascii_lowercase(),
+            hex.trim().to_ascii_uppercase()
+        ),
         None => String::new(),
     }
 }
 
 /// An `invalid_sdp` refusal.
 pub fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal { kind: "invalid_sdp", message: message.into() }
+    Refusal {
+        kind: "invalid_sdp",
+        message: message.into(),
+    }
 }
 
 /// An `unsupported_media` refusal.
 pub fn unsupported(message: impl Into<String>) -> Refusal {
-    Refusal { kind: "unsupported_media", message: message.into() }
+    Refusal {
+        kind: "unsupported_media",
+        message: message.into(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const AUDIO_ONLY: Allowed = Allowed { audio: true, video: false, extra_tracks: false };
-    const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=fingerprint:SHA-256 ab:cd\r\n";
+    const AUDIO_ONLY: Allowed = Allowed {
+        audio: true,
+        video: false,
+        extra_tracks: false,
+    };
+    const HEAD: &str =
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=fingerprint:SHA-256 ab:cd\r\n";
     const AUDIO: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;stereo=1\r\n";
     const VIDEO: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n";
     const CHANNEL: &str = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n";
@@ -165,7 +204,15 @@ mod tests {
     #[test]
     fn facts_of_a_browser_offer() {
         let offer = inspect(&format!("{HEAD}{AUDIO}{CHANNEL}"), AUDIO_ONLY).unwrap();
-        assert_eq!(offer, Offer { fingerprint: "sha-256 AB:CD".into(), audio: true, video: false, stereo: true });
+        assert_eq!(
+            offer,
+            Offer {
+                fingerprint: "sha-256 AB:CD".into(),
+                audio: true,
+                stereo: true,
+                ..Offer::default()
+            }
+        );
     }
 
     #[test]
@@ -175,10 +222,25 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        assert_eq!(kind(format!("{HEAD}{VIDEO}"), AUDIO_ONLY), "unsupported_media");
-        assert_eq!(kind(format!("{HEAD}{AUDIO}{AUDIO}"), AUDIO_ONLY), "unsupported_media");
-        assert_eq!(kind(format!("{HEAD}{}", AUDIO.replace("opus", "PCMU")), AUDIO_ONLY), "unsupported_media");
-        let extra = Allowed { extra_tracks: true, ..AUDIO_ONLY };
+        assert_eq!(
+            kind(format!("{HEAD}{VIDEO}"), AUDIO_ONLY),
+            "unsupported_media"
+        );
+        assert_eq!(
+            kind(format!("{HEAD}{AUDIO}{AUDIO}"), AUDIO_ONLY),
+            "unsupported_media"
+        );
+        assert_eq!(
+            kind(
+                format!("{HEAD}{}", AUDIO.replace("opus", "PCMU")),
+                AUDIO_ONLY
+            ),
+            "unsupported_media"
+        );
+        let extra = Allowed {
+            extra_tracks: true,
+            ..AUDIO_ONLY
+        };
         assert!(inspect(&format!("{HEAD}{AUDIO}{AUDIO}{VIDEO}"), extra).is_ok());
     }
 
@@ -187,6 +249,9 @@ mod tests {
         for sdp in ["", "hello", HEAD, "v=0\r\nm=audio 9 x 111\r\n"] {
             assert_eq!(kind(sdp.into(), AUDIO_ONLY), "invalid_sdp", "{sdp:?}");
         }
-        assert_eq!(kind("v=0\r\n".repeat(MAX_SDP_BYTES), AUDIO_ONLY), "invalid_sdp");
+        assert_eq!(
+            kind("v=0\r\n".repeat(MAX_SDP_BYTES), AUDIO_ONLY),
+            "invalid_sdp"
+        );
     }
 }

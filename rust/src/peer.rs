@@ -19,7 +19,7 @@ use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 
 use crate::audio::{AudioError, Inbound, InboundConfig, Outbound, OutboundConfig, OutboundPacket};
 use crate::handover::{EncodedVideo, Event, Mailbox, Refusal, State};
-use crate::offer::{self, Allowed};
+use crate::offer::{self, Allowed, Offer};
 use crate::playout::Playout;
 use crate::stats::Stats;
 
@@ -30,6 +30,8 @@ const NEVER_CONNECTED: &str = "the client did not connect";
 const CLOSE_WITHIN: Duration = Duration::from_millis(300);
 /// Messages that may wait for the data channel to open.
 const MAX_EARLY_TEXTS: usize = 64;
+/// Candidates that may wait for the offer they belong to.
+const MAX_EARLY_CANDIDATES: usize = 32;
 /// What the bandwidth probes keep up and aim for when there is video, bits per second.
 const VIDEO_BITRATES_BPS: (u64, u64) = (100_000, 2_500_000);
 
@@ -116,6 +118,8 @@ pub struct Peer {
     video_mid: Option<Mid>,
     channel: Option<ChannelId>,
     early_texts: VecDeque<String>,
+    remote_ufrag: String,
+    early_candidates: Vec<Candidate>,
     inbound: Inbound,
     outbound: Outbound,
     playout_epoch: u64,
@@ -132,20 +136,25 @@ impl Peer {
     pub fn new(
         rtc: Rtc,
         config: PeerConfig,
-        stereo_out: bool,
+        offer: &Offer,
         link: Arc<Link>,
         now: Instant,
     ) -> Result<Self, AudioError> {
         Ok(Self {
-            inbound: Inbound::new(InboundConfig { rate_hz: config.rate_hz, channels: config.channels })?,
+            inbound: Inbound::new(InboundConfig {
+                rate_hz: config.rate_hz,
+                channels: config.channels,
+            })?,
             outbound: Outbound::new(OutboundConfig {
-                max_channels: if stereo_out { 2 } else { 1 },
+                max_channels: if offer.stereo { 2 } else { 1 },
                 bitrate_bps: config.audio_bitrate_bps,
             })?,
             rtc,
             config,
             link,
-            phase: Phase::Connecting { until: now + CONNECT_WITHIN },
+            phase: Phase::Connecting {
+                until: now + CONNECT_WITHIN,
+            },
             rtc_deadline: now,
             last_heard: now,
             responses_received: 0,
@@ -154,6 +163,8 @@ impl Peer {
             video_mid: None,
             channel: None,
             early_texts: VecDeque::new(),
+            remote_ufrag: offer.ice_ufrag.clone(),
+            early_candidates: Vec::new(),
             playout_epoch: 0,
             played_ticks: 0,
             rejected_datagrams: 0,
@@ -173,11 +184,16 @@ impl Peer {
     /// When [`Peer::handle_timeout`] wants to be called, at the latest.
     pub fn deadline(&self) -> Instant {
         let mut deadline = self.rtc_deadline;
-        for timeout in [self.inbound.timeout(), self.outbound_timeout()].into_iter().flatten() {
+        for timeout in [self.inbound.timeout(), self.outbound_timeout()]
+            .into_iter()
+            .flatten()
+        {
             deadline = deadline.min(timeout);
         }
         deadline.min(match self.phase {
-            Phase::Connecting { until } | Phase::Disconnected { until } | Phase::Closing { until } => until,
+            Phase::Connecting { until }
+            | Phase::Disconnected { until }
+            | Phase::Closing { until } => until,
             Phase::Live => self.last_heard + self.config.disconnect_after,
             Phase::Closed => deadline,
         })
@@ -219,9 +235,9 @@ impl Peer {
     /// Does what the control plane asked for.
     pub fn handle_command(&mut self, now: Instant, command: Command, out: &mut dyn Outlet) {
         match command {
-            Command::Candidate(candidate) => self.rtc.add_remote_candidate(candidate),
+            Command::Candidate(candidate) => self.add_candidate(candidate),
             Command::Renegotiate(request, sdp) => {
-                let answer = self.renegotiate(&sdp, out);
+                let answer = self.renegotiate(now, &sdp, out);
                 self.link.mailbox.push(Event::Answer(request, answer));
             }
             Command::Text(text) => self.send_text(text),
@@ -234,16 +250,39 @@ impl Peer {
         self.advance(now, out);
     }
 
-    fn renegotiate(&mut self, sdp: &str, out: &mut dyn Outlet) -> Result<String, Refusal> {
-        offer::inspect(sdp, self.config.allowed)?;
+    /// The engine drops candidates of an ICE generation that it does not know yet: they wait here
+    /// for the offer that announces it.
+    fn add_candidate(&mut self, candidate: Candidate) {
+        let known = candidate
+            .ufrag()
+            .is_none_or(|ufrag| ufrag == self.remote_ufrag);
+        if known {
+            self.rtc.add_remote_candidate(candidate);
+        } else if self.early_candidates.len() < MAX_EARLY_CANDIDATES {
+            self.early_candidates.push(candidate);
+        }
+    }
+
+    fn renegotiate(
+        &mut self,
+        now: Instant,
+        sdp: &str,
+        out: &mut dyn Outlet,
+    ) -> Result<String, Refusal> {
+        let facts = offer::inspect(sdp, self.config.allowed)?;
         let offer = SdpOffer::from_sdp_string(sdp)
             .map_err(|error| offer::invalid(format!("the offer does not parse: {error}")))?;
-        let answer = self
-            .rtc
-            .sdp_api()
-            .accept_offer(offer)
-            .map_err(|error| offer::invalid(format!("the offer cannot be answered: {error}")))?;
+        let answer =
+            self.rtc.sdp_api().accept_offer(offer).map_err(|error| {
+                offer::invalid(format!("the offer cannot be answered: {error}"))
+            })?;
         out.local_ufrag(&self.rtc.direct_api().local_ice_credentials().ufrag);
+        self.remote_ufrag = facts.ice_ufrag;
+        self.drain(now, out);
+        for candidate in std::mem::take(&mut self.early_candidates) {
+            self.add_candidate(candidate);
+            self.drain(now, out);
+        }
         Ok(answer.to_sdp_string())
     }
 
@@ -259,7 +298,9 @@ impl Peer {
     }
 
     fn send_video(&mut self, now: Instant, data: Vec<u8>, rtp_time: u64, codec: Codec) {
-        let Some(writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else { return };
+        let Some(writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else {
+            return;
+        };
         let Some(pt) = writer
             .payload_params()
             .find(|params| params.spec().codec == codec)
@@ -274,7 +315,9 @@ impl Peer {
     }
 
     fn request_keyframe(&mut self) {
-        let Some(mut writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else { return };
+        let Some(mut writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else {
+            return;
+        };
         if writer.is_request_keyframe_possible(KeyframeRequestKind::Pli)
             && let Err(error) = writer.request_keyframe(None, KeyframeRequestKind::Pli)
         {
@@ -286,10 +329,14 @@ impl Peer {
         if matches!(self.phase, Phase::Closing { .. } | Phase::Closed) {
             return;
         }
-        self.link.mailbox.push(Event::State(State::Closed("closed by the server".into())));
+        self.link
+            .mailbox
+            .push(Event::State(State::Closed("closed by the server".into())));
         self.link.channel_open.store(false, Ordering::Release);
         self.phase = match self.rtc.close() {
-            Ok(()) => Phase::Closing { until: now + CLOSE_WITHIN },
+            Ok(()) => Phase::Closing {
+                until: now + CLOSE_WITHIN,
+            },
             Err(_) => Phase::Closed,
         };
     }
@@ -297,7 +344,9 @@ impl Peer {
     /// Ends the session from this side of the wire, with the reason.
     fn end(&mut self, reason: &str) {
         if !matches!(self.phase, Phase::Closing { .. } | Phase::Closed) {
-            self.link.mailbox.push(Event::State(State::Closed(reason.into())));
+            self.link
+                .mailbox
+                .push(Event::State(State::Closed(reason.into())));
         }
         self.link.channel_open.store(false, Ordering::Release);
         self.phase = Phase::Closed;
@@ -378,7 +427,9 @@ impl Peer {
                 slot.get_or_insert(media.mid);
                 if media.kind == MediaKind::Video {
                     let (minimum, desired) = VIDEO_BITRATES_BPS;
-                    self.rtc.bwe().set_bitrate(Bitrate::from(minimum), Bitrate::from(desired));
+                    self.rtc
+                        .bwe()
+                        .set_bitrate(Bitrate::from(minimum), Bitrate::from(desired));
                 }
                 if self.connected {
                     self.go_live();
@@ -421,7 +472,10 @@ impl Peer {
                     all.set("bytes_received", stats.peer_bytes_rx as f64);
                     all.set("bytes_sent", stats.peer_bytes_tx as f64);
                     if let Some(rtt) = stats.rtt.or_else(|| {
-                        stats.selected_candidate_pair.as_ref()?.current_round_trip_time
+                        stats
+                            .selected_candidate_pair
+                            .as_ref()?
+                            .current_round_trip_time
                     }) {
                         all.set("round_trip_time_ms", rtt.as_secs_f64() * 1e3);
                     }
@@ -474,7 +528,10 @@ impl Peer {
                 rtp_time: data.time.numer(),
                 contiguous: data.contiguous,
                 keyframe,
-                age_ms: now.saturating_duration_since(data.network_time).as_secs_f64() * 1e3,
+                age_ms: now
+                    .saturating_duration_since(data.network_time)
+                    .as_secs_f64()
+                    * 1e3,
                 data: data.data,
             }));
         }
@@ -491,7 +548,9 @@ impl Peer {
                 self.end(NEVER_CONNECTED);
             }
             Phase::Live if now >= self.last_heard + self.config.disconnect_after => {
-                self.phase = Phase::Disconnected { until: now + self.config.close_after };
+                self.phase = Phase::Disconnected {
+                    until: now + self.config.close_after,
+                };
                 self.link.mailbox.push(Event::State(State::Disconnected));
             }
             Phase::Disconnected { until } if now >= until => {
@@ -508,7 +567,11 @@ impl Peer {
     }
 
     fn outbound_timeout(&self) -> Option<Instant> {
-        if self.can_play() { self.outbound.timeout() } else { None }
+        if self.can_play() {
+            self.outbound.timeout()
+        } else {
+            None
+        }
     }
 
     fn send_audio(&mut self, now: Instant, out: &mut dyn Outlet) {
@@ -550,7 +613,9 @@ impl Peer {
 
     /// Returns false when there is no way to send.
     fn write_audio(&mut self, now: Instant, packet: OutboundPacket) -> bool {
-        let Some(writer) = self.audio_mid.and_then(|mid| self.rtc.writer(mid)) else { return false };
+        let Some(writer) = self.audio_mid.and_then(|mid| self.rtc.writer(mid)) else {
+            return false;
+        };
         let Some(pt) = writer
             .payload_params()
             .find(|params| params.spec().codec == Codec::Opus)
@@ -559,9 +624,12 @@ impl Peer {
             return false;
         };
         let time = MediaTime::new(packet.rtp_time, Frequency::FORTY_EIGHT_KHZ);
-        let written = writer
-            .start_of_talkspurt(packet.start_of_talkspurt)
-            .write(pt, now, time, packet.payload);
+        let written = writer.start_of_talkspurt(packet.start_of_talkspurt).write(
+            pt,
+            now,
+            time,
+            packet.payload,
+        );
         if let Err(error) = &written {
             self.end(&format!("sending audio failed: {error}"));
         }
@@ -569,7 +637,13 @@ impl Peer {
     }
 
     fn with_stats(&self, change: impl FnOnce(&mut Stats)) {
-        change(&mut self.link.stats.lock().unwrap_or_else(PoisonError::into_inner));
+        change(
+            &mut self
+                .link
+                .stats
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 
     /// Writes the audio counters into the shared statistics, once a second.
@@ -580,12 +654,29 @@ impl Peer {
             all.set("audio_packets_lost", inbound.lost as f64);
             all.set("audio_packets_late", inbound.late as f64);
             all.set("audio_packets_duplicated", inbound.duplicated as f64);
-            all.set("audio_packets_recovered_by_fec", inbound.recovered_fec as f64);
-            all.set("audio_concealed_s", inbound.concealed_samples_48k as f64 / 48_000.0);
+            all.set(
+                "audio_packets_recovered_by_fec",
+                inbound.recovered_fec as f64,
+            );
+            all.set(
+                "audio_concealed_s",
+                inbound.concealed_samples_48k as f64 / 48_000.0,
+            );
+            all.set(
+                "audio_silence_s",
+                inbound.silence_samples_48k as f64 / 48_000.0,
+            );
+            all.set(
+                "audio_skipped_s",
+                inbound.skipped_samples_48k as f64 / 48_000.0,
+            );
+            all.set("audio_restarts", inbound.restarts as f64);
             all.set("audio_decode_errors", inbound.decode_errors as f64);
-            all.set("audio_jitter_ms", f64::from(inbound.jitter_ms));
-            all.set("audio_reorder_wait_ms", f64::from(inbound.reorder_wait_ms));
+            all.set("audio_jitter_ms", inbound.jitter_ms);
+            all.set("audio_reorder_wait_ms", inbound.reorder_wait_ms);
             all.set("audio_packets_sent", outbound.packets as f64);
+            all.set("audio_fec_percent", f64::from(outbound.protection_percent));
+            all.set("audio_late_ticks", outbound.late_ticks as f64);
             all.set("audio_queued_s", self.link.playout.queued_s());
             all.set("rejected_datagrams", self.rejected_datagrams as f64);
         });

@@ -121,10 +121,17 @@ impl Plane {
         let ports = Arc::new(UdpPort::bind_all(config.udp_ports.clone())?);
         let listener = config
             .tcp_port
-            .map(|port| TcpListener::bind(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 0], port)))
-                .or_else(|_no_ipv6_here| TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port)))))
+            .map(|port| {
+                TcpListener::bind(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 0], port))).or_else(
+                    |_no_ipv6_here| TcpListener::bind(SocketAddr::from(([0, 0, 0, 0], port))),
+                )
+            })
             .transpose()?;
-        let tcp_port = listener.as_ref().map(TcpListener::local_addr).transpose()?.map(|a| a.port());
+        let tcp_port = listener
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .transpose()?
+            .map(|a| a.port());
         // Fail now, not at the first offer.
         announced(&config, ports[0].port)?;
 
@@ -137,28 +144,51 @@ impl Plane {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
         let routes = Arc::new(Routes::default());
-        let wakes: Vec<_> = (0..count.max(1)).map(|_| Arc::new(Wake::default())).collect();
+        let wakes: Vec<_> = (0..count.max(1))
+            .map(|_| Arc::new(Wake::default()))
+            .collect();
         let (lanes, consumers): (Vec<_>, Vec<_>) = wakes
             .iter()
             .map(|wake| {
                 let (datagrams, consumer) = RingBuffer::new(LANE_DATAGRAMS);
-                (Lane { datagrams, wake: Arc::clone(wake) }, consumer)
+                (
+                    Lane {
+                        datagrams,
+                        wake: Arc::clone(wake),
+                    },
+                    consumer,
+                )
             })
             .unzip();
-        let (receiver, control) = Receiver::new(Arc::clone(&ports), listener, Arc::clone(&routes), lanes)?;
-        let shared = Arc::new(Shared { ports, routes, control, send_errors: AtomicU64::new(0) });
-        let shards: Vec<_> = wakes.into_iter().map(|wake| Arc::new(ShardHandle::new(wake))).collect();
+        let (receiver, control) =
+            Receiver::new(Arc::clone(&ports), listener, Arc::clone(&routes), lanes)?;
+        let shared = Arc::new(Shared {
+            ports,
+            routes,
+            control,
+            send_errors: AtomicU64::new(0),
+        });
+        let shards: Vec<_> = wakes
+            .into_iter()
+            .map(|wake| Arc::new(ShardHandle::new(wake)))
+            .collect();
         let mut threads = vec![
-            std::thread::Builder::new().name("fastrtc-receiver".into()).spawn(move || {
-                if let Err(error) = receiver.run() {
-                    eprintln!("fastrtc: the receiver thread ended: {error}");
-                }
-            })?,
+            std::thread::Builder::new()
+                .name("fastrtc-receiver".into())
+                .spawn(move || {
+                    if let Err(error) = receiver.run() {
+                        eprintln!("fastrtc: the receiver thread ended: {error}");
+                    }
+                })?,
         ];
         for (index, (handle, consumer)) in shards.iter().zip(consumers).enumerate() {
             let shard = Shard::new(index, Arc::clone(handle), Arc::clone(&shared), consumer);
             let name = format!("fastrtc-shard-{index}");
-            threads.push(std::thread::Builder::new().name(name).spawn(move || shard.run())?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || shard.run())?,
+            );
         }
         Ok(Self {
             config,
@@ -187,7 +217,11 @@ impl Plane {
         stats.set("overrun_datagrams", count(&self.shared.control.overrun));
         stats.set("send_errors", count(&self.shared.send_errors));
         stats.set("routes", self.shared.routes.len() as f64);
-        let peers: usize = self.shards.iter().map(|s| s.peers.load(Ordering::Acquire)).sum();
+        let peers: usize = self
+            .shards
+            .iter()
+            .map(|s| s.peers.load(Ordering::Acquire))
+            .sum();
         stats.set("peers", peers as f64);
         stats
     }
@@ -205,8 +239,12 @@ impl Plane {
         let offer = offer::inspect(request.sdp, request.config.allowed)?;
         let now = Instant::now();
         let port = self.udp_port();
-        let hosts = announced(&self.config, port).map_err(|error| offer::invalid(error.to_string()))?;
-        let tcp_hosts = self.tcp_port.map(|tcp_port| tcp_addresses(&hosts, port, tcp_port)).unwrap_or_default();
+        let hosts =
+            announced(&self.config, port).map_err(|error| offer::invalid(error.to_string()))?;
+        let tcp_hosts = self
+            .tcp_port
+            .map(|tcp_port| tcp_addresses(&hosts, port, tcp_port))
+            .unwrap_or_default();
         let gathered = if request.ice_servers.is_empty() {
             Gathered::default()
         } else {
@@ -218,9 +256,13 @@ impl Plane {
             reflexive: gathered.reflexive.clone(),
             relayed: gathered.relays.iter().map(|path| path.relayed).collect(),
         };
-        let engine = EngineConfig { channels: request.config.channels, ice_lite: self.config.ice_lite };
+        let engine = EngineConfig {
+            channels: request.config.channels,
+            ice_lite: self.config.ice_lite,
+        };
         let certificate = self.certificate.clone();
-        let (mut rtc, answer) = engine::answer(request.sdp, &offer, engine, certificate, &addresses, now)?;
+        let (mut rtc, answer) =
+            engine::answer(request.sdp, &offer, engine, certificate, &addresses, now)?;
 
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let link = Arc::new(Link {
@@ -231,22 +273,41 @@ impl Plane {
             stats: Mutex::default(),
         });
         let ufrag = rtc.direct_api().local_ice_credentials().ufrag;
-        let peer = Peer::new(rtc, request.config, offer.stereo, Arc::clone(&link), now)
+        let peer = Peer::new(rtc, request.config, &offer, Arc::clone(&link), now)
             .map_err(|error| offer::unsupported(error.to_string()))?;
         let (index, shard) = self.least_loaded();
-        let route = Route { shard: index, peer: id };
+        let route = Route {
+            shard: index,
+            peer: id,
+        };
         self.shared.routes.add_ufrag(&ufrag, route);
         for (n, path) in gathered.relays.iter().enumerate() {
-            self.shared.control.watch_relay(route, n, Arc::clone(&path.socket));
+            self.shared
+                .control
+                .watch_relay(route, n, Arc::clone(&path.socket));
         }
-        shard.add(Box::new(NewPeer { id, peer, relays: gathered.relays, hosts, tcp_hosts }));
-        Ok(Accepted { id, answer, fingerprint: offer.fingerprint, link, shard: Arc::clone(shard), warnings: gathered.failures })
+        shard.add(Box::new(NewPeer {
+            id,
+            peer,
+            relays: gathered.relays,
+            hosts,
+            tcp_hosts,
+        }));
+        Ok(Accepted {
+            id,
+            answer,
+            fingerprint: offer.fingerprint,
+            link,
+            shard: Arc::clone(shard),
+            warnings: gathered.failures,
+        })
     }
 
     fn least_loaded(&self) -> (usize, &Arc<ShardHandle>) {
         let mut best = 0;
         for (index, shard) in self.shards.iter().enumerate() {
-            if shard.peers.load(Ordering::Acquire) < self.shards[best].peers.load(Ordering::Acquire) {
+            if shard.peers.load(Ordering::Acquire) < self.shards[best].peers.load(Ordering::Acquire)
+            {
                 best = index;
             }
         }
@@ -299,6 +360,15 @@ fn announced(config: &PlaneConfig, port: u16) -> Result<Vec<SocketAddr>, PlaneEr
 
 /// Where ICE-TCP is reached: a public address with its own port is mapped for TCP likewise.
 fn tcp_addresses(hosts: &[SocketAddr], udp_port: u16, tcp_port: u16) -> Vec<SocketAddr> {
-    let port = |host: &SocketAddr| if host.port() == udp_port { tcp_port } else { host.port() };
-    hosts.iter().map(|host| SocketAddr::new(host.ip(), port(host))).collect()
+    let port = |host: &SocketAddr| {
+        if host.port() == udp_port {
+            tcp_port
+        } else {
+            host.port()
+        }
+    };
+    hosts
+        .iter()
+        .map(|host| SocketAddr::new(host.ip(), port(host)))
+        .collect()
 }

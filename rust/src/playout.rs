@@ -38,7 +38,10 @@ impl Playout {
     pub fn push(&self, pcm: Pcm) -> f64 {
         let frames = pcm.samples.len() as u64 / u64::from(pcm.channels.max(1));
         let ticks = frames * TICKS_PER_SECOND / u64::from(pcm.rate_hz.max(1));
-        let mut queued = self.queued_ticks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queued = self
+            .queued_ticks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *queued += ticks;
         self.queued_published.store(*queued, Ordering::Release);
         let epoch = self.word.load(Ordering::Acquire) >> SENT_BITS;
@@ -49,7 +52,10 @@ impl Playout {
 
     /// Drops what waits; returns the seconds sent since the last clear.
     pub fn clear(&self) -> f64 {
-        let mut queued = self.queued_ticks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queued = self
+            .queued_ticks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *queued = 0;
         self.queued_published.store(0, Ordering::Release);
         let old = self
@@ -64,7 +70,11 @@ impl Playout {
     /// Seconds queued and not yet sent.
     pub fn queued_s(&self) -> f64 {
         let sent = self.word.load(Ordering::Acquire) & SENT_MASK;
-        seconds(self.queued_published.load(Ordering::Acquire).saturating_sub(sent))
+        seconds(
+            self.queued_published
+                .load(Ordering::Acquire)
+                .saturating_sub(sent),
+        )
     }
 
     /// Seconds sent since the last clear.
@@ -102,7 +112,11 @@ mod tests {
     use super::*;
 
     fn pcm(millis: usize) -> Pcm {
-        Pcm { samples: vec![0; 24 * millis], rate_hz: 24_000, channels: 1 }
+        Pcm {
+            samples: vec![0; 24 * millis],
+            rate_hz: 24_000,
+            channels: 1,
+        }
     }
 
     #[test]

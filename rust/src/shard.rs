@@ -14,7 +14,8 @@ use crossbeam_queue::SegQueue;
 use rtrb::Consumer;
 use str0m::net::{Protocol, Transmit};
 
-use crate::handover::{Event, State};
+use crate::handover::{Event, Hub, State};
+use crate::io::load::Load;
 use crate::io::receiver::{Control, RelaySocket};
 use crate::io::routes::{Route, Routes};
 use crate::io::udp::UdpPort;
@@ -24,6 +25,8 @@ use crate::peer::{Command, Outlet, Peer};
 
 /// Datagrams taken before timers get their turn.
 const DATAGRAMS_PER_TURN: usize = 128;
+/// Timers fire on this grid, so that one waking serves the ticks of many peers.
+const GRID: Duration = Duration::from_millis(1);
 /// A shard without anything to do looks up this often, at the latest.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -68,7 +71,11 @@ pub struct ShardHandle {
 impl ShardHandle {
     /// A handle whose thread is not running yet; `wake` will lead to it.
     pub fn new(wake: Arc<Wake>) -> Self {
-        Self { messages: SegQueue::new(), wake, peers: AtomicUsize::new(0) }
+        Self {
+            messages: SegQueue::new(),
+            wake,
+            peers: AtomicUsize::new(0),
+        }
     }
 
     /// Hands a peer over.
@@ -127,16 +134,33 @@ impl Way {
     /// The candidate that a datagram to `destination` counts for: str0m knows only candidates, not
     /// the addresses behind a NAT or a container's bridge.
     fn candidate_for(&self, proto: Protocol, destination: SocketAddr) -> SocketAddr {
-        let known = if proto == Protocol::Udp { &self.hosts } else { &self.tcp_hosts };
+        let known = if proto == Protocol::Udp {
+            &self.hosts
+        } else {
+            &self.tcp_hosts
+        };
         if known.contains(&destination) {
             return destination;
         }
-        known.iter().copied().find(|host| host.is_ipv4() == destination.is_ipv4()).unwrap_or(destination)
+        known
+            .iter()
+            .copied()
+            .find(|host| host.is_ipv4() == destination.is_ipv4())
+            .unwrap_or(destination)
     }
 
     fn send(&mut self, transmit: &Transmit) -> io::Result<()> {
-        if let Some(path) = self.relays.iter_mut().find(|path| path.relayed == transmit.source) {
-            let outcome = path.relay.send(transmit.destination, &transmit.contents, self.now, &mut self.frame);
+        if let Some(path) = self
+            .relays
+            .iter_mut()
+            .find(|path| path.relayed == transmit.source)
+        {
+            let outcome = path.relay.send(
+                transmit.destination,
+                &transmit.contents,
+                self.now,
+                &mut self.frame,
+            );
             if outcome == SendOutcome::Wrapped {
                 path.socket.send(&self.frame)?;
             }
@@ -144,7 +168,12 @@ impl Way {
         }
         match transmit.proto {
             Protocol::Udp => {
-                let Some(port) = self.shared.ports.iter().find(|port| port.serves(transmit.destination)) else {
+                let Some(port) = self
+                    .shared
+                    .ports
+                    .iter()
+                    .find(|port| port.serves(transmit.destination))
+                else {
                     return Err(io::ErrorKind::AddrNotAvailable.into());
                 };
                 port.send(None, transmit.destination, &transmit.contents)
@@ -163,7 +192,10 @@ impl Way {
     }
 
     fn relay_deadline(&self) -> Option<Instant> {
-        self.relays.iter().filter_map(|path| path.relay.timeout()).min()
+        self.relays
+            .iter()
+            .filter_map(|path| path.relay.timeout())
+            .min()
     }
 }
 
@@ -213,11 +245,23 @@ pub struct Shard {
     peers: HashMap<u64, Entry>,
     timers: BinaryHeap<Reverse<(Instant, u64)>>,
     stopping: bool,
+    /// Where the grid of timers begins.
+    epoch: Instant,
+    load: Load,
+    /// Calls of peers since the load was counted.
+    acted: u32,
+    /// Hubs that have new events.
+    hubs: Vec<Arc<Hub>>,
 }
 
 impl Shard {
     /// A shard that reads `datagrams`; [`Shard::run`] makes the calling thread its own.
-    pub fn new(index: usize, handle: Arc<ShardHandle>, shared: Arc<Shared>, datagrams: Consumer<Datagram>) -> Self {
+    pub fn new(
+        index: usize,
+        handle: Arc<ShardHandle>,
+        shared: Arc<Shared>,
+        datagrams: Consumer<Datagram>,
+    ) -> Self {
         Self {
             index,
             handle,
@@ -226,6 +270,10 @@ impl Shard {
             peers: HashMap::new(),
             timers: BinaryHeap::new(),
             stopping: false,
+            epoch: Instant::now(),
+            load: Load::new(Instant::now()),
+            acted: 0,
+            hubs: Vec::new(),
         }
     }
 
@@ -236,13 +284,23 @@ impl Shard {
             self.take_messages();
             let more = self.take_datagrams();
             let next = self.fire_timers();
+            self.raise_hubs();
             if self.stopping && self.peers.is_empty() {
                 return;
             }
             if more || !self.handle.messages.is_empty() {
                 continue;
             }
-            let wait = next.map_or(IDLE, |at| at.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            self.load.count(std::mem::take(&mut self.acted), now);
+            if let Some(pause) = self.load.pause() {
+                // Not a park: nobody can cut it short, and nobody pays for waking us.
+                std::thread::sleep(pause);
+                continue;
+            }
+            let wait = next.map_or(IDLE, |at| {
+                on_grid(self.epoch, at).saturating_duration_since(now)
+            });
             if !wait.is_zero() {
                 std::thread::park_timeout(wait);
             }
@@ -259,7 +317,9 @@ impl Shard {
                 Message::Stop => {
                     self.stopping = true;
                     for id in self.peers.keys().copied().collect::<Vec<_>>() {
-                        self.with_peer(id, |peer, now, way| peer.handle_command(now, Command::Close, way));
+                        self.with_peer(id, |peer, now, way| {
+                            peer.handle_command(now, Command::Close, way)
+                        });
                     }
                 }
             }
@@ -269,7 +329,10 @@ impl Shard {
     fn add(&mut self, new: NewPeer) {
         let now = Instant::now();
         let way = Way {
-            route: Route { shard: self.index, peer: new.id },
+            route: Route {
+                shard: self.index,
+                peer: new.id,
+            },
             shared: Arc::clone(&self.shared),
             relays: new.relays,
             hosts: new.hosts,
@@ -277,22 +340,40 @@ impl Shard {
             frame: Vec::new(),
             now,
         };
-        self.peers.insert(new.id, Entry { peer: new.peer, outlet: way, scheduled: now });
+        self.peers.insert(
+            new.id,
+            Entry {
+                peer: new.peer,
+                outlet: way,
+                scheduled: now,
+            },
+        );
         self.timers.push(Reverse((now, new.id)));
         if self.stopping {
-            self.with_peer(new.id, |peer, now, way| peer.handle_command(now, Command::Close, way));
+            self.with_peer(new.id, |peer, now, way| {
+                peer.handle_command(now, Command::Close, way)
+            });
         }
     }
 
     /// Returns whether more wait.
     fn take_datagrams(&mut self) -> bool {
         for _ in 0..DATAGRAMS_PER_TURN {
-            let Ok(datagram) = self.datagrams.pop() else { return false };
+            let Ok(datagram) = self.datagrams.pop() else {
+                return false;
+            };
             let at = datagram.at;
             self.with_peer(datagram.peer, |peer, _, way| match datagram.via {
                 Via::Direct(proto) => {
                     let destination = way.candidate_for(proto, datagram.destination);
-                    peer.handle_datagram(at, proto, datagram.source, destination, datagram.bytes(), way);
+                    peer.handle_datagram(
+                        at,
+                        proto,
+                        datagram.source,
+                        destination,
+                        datagram.bytes(),
+                        way,
+                    );
                 }
                 Via::Relay(index) => take_relayed(peer, way, index, at, datagram.bytes()),
             });
@@ -309,13 +390,15 @@ impl Shard {
                 return Some(at);
             }
             self.timers.pop();
-            let Some(entry) = self.peers.get(&id) else { continue };
+            let Some(entry) = self.peers.get(&id) else {
+                continue;
+            };
             if entry.scheduled != at {
                 continue;
             }
             self.with_peer(id, |peer, now, way| {
                 if way.relay_deadline().is_some_and(|deadline| deadline <= now) {
-                    drive_relays(way, now);
+                    drive_relays(peer, way, now);
                 }
                 if peer.deadline() <= now {
                     peer.handle_timeout(now, way);
@@ -334,7 +417,10 @@ impl Shard {
 
     /// Calls `act` on a peer, guards against its panics, and brings its timer up to date.
     fn with_peer(&mut self, id: u64, act: impl FnOnce(&mut Peer, Instant, &mut Way)) {
-        let Some(entry) = self.peers.get_mut(&id) else { return };
+        let Some(entry) = self.peers.get_mut(&id) else {
+            return;
+        };
+        self.acted += 1;
         let now = Instant::now();
         entry.outlet.now = now;
         let (peer, way) = (&mut entry.peer, &mut entry.outlet);
@@ -343,6 +429,10 @@ impl Shard {
         if outcome.is_err() {
             let reason = State::Closed("an internal error ended the connection".into());
             entry.peer.link().mailbox.push(Event::State(reason));
+        }
+        let mailbox = &entry.peer.link().mailbox;
+        if mailbox.is_listed() && !self.hubs.iter().any(|hub| Arc::ptr_eq(hub, mailbox.hub())) {
+            self.hubs.push(Arc::clone(mailbox.hub()));
         }
         if outcome.is_err() || entry.peer.is_closed() {
             self.remove(id);
@@ -355,8 +445,17 @@ impl Shard {
         }
     }
 
+    /// Tells the event loops that something waits, once for all that this turn brought.
+    fn raise_hubs(&mut self) {
+        for hub in self.hubs.drain(..) {
+            hub.raise();
+        }
+    }
+
     fn remove(&mut self, id: u64) {
-        let Some(mut entry) = self.peers.remove(&id) else { return };
+        let Some(mut entry) = self.peers.remove(&id) else {
+            return;
+        };
         let now = Instant::now();
         for path in &mut entry.outlet.relays {
             path.relay.close(now);
@@ -370,38 +469,66 @@ impl Shard {
     }
 }
 
-fn deadline_of(entry: &Entry) -> Instant {
-    let deadline = entry.peer.deadline();
-    entry.outlet.relay_deadline().map_or(deadline, |relay| relay.min(deadline))
+/// The first point of the grid that is not before `at`.
+fn on_grid(epoch: Instant, at: Instant) -> Instant {
+    let since = at.saturating_duration_since(epoch).as_nanos();
+    let points = since
+        .div_ceil(GRID.as_nanos())
+        .min(u128::from(u32::MAX) * 1_000);
+    epoch + Duration::from_nanos((points * GRID.as_nanos()) as u64)
 }
 
-fn drive_relays(way: &mut Way, now: Instant) {
-    let shared = Arc::clone(&way.shared);
-    for path in &mut way.relays {
-        if path.flush(now).is_err() {
-            shared.send_errors.fetch_add(1, Ordering::Relaxed);
+fn deadline_of(entry: &Entry) -> Instant {
+    let deadline = entry.peer.deadline();
+    entry
+        .outlet
+        .relay_deadline()
+        .map_or(deadline, |relay| relay.min(deadline))
+}
+
+/// Lets the allocations refresh themselves.
+fn drive_relays(peer: &mut Peer, way: &mut Way, now: Instant) {
+    for index in 0..way.relays.len() {
+        flush_relay(peer, way, index, now);
+    }
+}
+
+/// Sends what an allocation has to say, and feeds the peer with what came through it.
+fn flush_relay(peer: &mut Peer, way: &mut Way, index: usize, now: Instant) {
+    let Some(path) = way.relays.get_mut(index) else {
+        return;
+    };
+    let relayed = path.relayed;
+    if path.flush(now).is_err() {
+        way.shared.send_errors.fetch_add(1, Ordering::Relaxed);
+    }
+    while let Some(event) = way
+        .relays
+        .get_mut(index)
+        .and_then(|path| path.relay.poll_event())
+    {
+        match event {
+            RelayEvent::Data { from, bytes } => {
+                peer.handle_datagram(now, Protocol::Udp, from, relayed, &bytes, way);
+            }
+            RelayEvent::Failed(failure) => {
+                peer.link()
+                    .mailbox
+                    .push(Event::Warning(failure.to_string()));
+            }
+            RelayEvent::Allocated { .. } | RelayEvent::Closed => {}
         }
     }
 }
 
-/// Unwraps what came from a TURN server and feeds it to the peer as sent to the relayed address.
+/// Unwraps what came from a TURN server; no bytes on a stream mean its end.
 fn take_relayed(peer: &mut Peer, way: &mut Way, index: usize, at: Instant, bytes: &[u8]) {
-    let Some(path) = way.relays.get_mut(index) else { return };
+    let Some(path) = way.relays.get_mut(index) else {
+        return;
+    };
     match &*path.socket {
         RelaySocket::Udp(_) => path.relay.handle_datagram(bytes, at),
         RelaySocket::Tcp(_) => path.relay.handle_stream(bytes, at),
     }
-    let relayed = path.relayed;
-    let mut unwrapped = Vec::new();
-    while let Some(event) = path.relay.poll_event() {
-        if let RelayEvent::Data { from, bytes } = event {
-            unwrapped.push((from, bytes));
-        }
-    }
-    if path.flush(at).is_err() {
-        way.shared.send_errors.fetch_add(1, Ordering::Relaxed);
-    }
-    for (from, bytes) in unwrapped {
-        peer.handle_datagram(at, Protocol::Udp, from, relayed, &bytes, way);
-    }
+    flush_relay(peer, way, index, at);
 }

@@ -33,7 +33,10 @@ fn random_loss_leaves_a_continuous_timeline_and_no_delay() {
         let lost = heard.stat("audio_packets_lost");
         // The handler's clock runs on: 20 s of audio for 20 s of talking, but for the last gap.
         assert!((heard.seconds - 20.0).abs() < 0.2, "{percent} %: {heard:?}");
-        assert!(heard.stat("audio_concealed_s") <= lost * 0.02 + 0.001, "{percent} %: {heard:?}");
+        assert!(
+            heard.stat("audio_concealed_s") <= lost * 0.02 + 0.001,
+            "{percent} %: {heard:?}"
+        );
         // Back to the base within two seconds of the last loss.
         call.improve(Condition::default());
         call.talk(Duration::from_secs(2));
@@ -60,8 +63,14 @@ fn reordered_packets_are_put_in_order_not_lost() {
     call.connect();
     call.talk(Duration::from_secs(20));
     let heard = call.heard();
-    assert!(heard.reordered > 50, "the network did not reorder: {heard:?}");
-    assert!(heard.stat("audio_packets_lost") < 0.02 * 1000.0, "{heard:?}");
+    assert!(
+        heard.reordered > 50,
+        "the network did not reorder: {heard:?}"
+    );
+    assert!(
+        heard.stat("audio_packets_lost") < 0.02 * 1000.0,
+        "{heard:?}"
+    );
     assert!((heard.seconds - 20.0).abs() < 0.2, "{heard:?}");
 }
 
@@ -70,10 +79,18 @@ fn our_sender_turns_fec_on_when_the_client_reports_loss() {
     let mut call = Call::new(random_loss(10.0));
     call.connect();
     call.echo(Duration::from_millis(800));
-    assert_eq!(call.client_fec_share(), 0.0, "before any report: CELT, without FEC");
+    assert_eq!(
+        call.client_fec_share(),
+        0.0,
+        "before any report: CELT, without FEC"
+    );
     call.echo(Duration::from_secs(4));
     call.echo(Duration::from_secs(10));
-    assert!(call.client_fec_share() > 0.8, "share of packets with FEC: {}", call.client_fec_share());
+    assert!(
+        call.client_fec_share() > 0.8,
+        "share of packets with FEC: {}",
+        call.client_fec_share()
+    );
 }
 
 #[test]
@@ -124,6 +141,17 @@ fn an_ice_restart_keeps_the_peer() {
 }
 
 #[test]
+fn a_candidate_that_overtakes_its_ice_restart_is_kept() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    // Nothing from the client can teach the server the address.
+    call.silence_network(true);
+    call.restart_ice_with_candidate_first();
+    call.pass(Duration::from_secs(1));
+    assert!(call.server_checks_moved_client());
+}
+
+#[test]
 fn a_client_that_never_connects_is_given_up_after_30_s() {
     let mut call = Call::new(Condition::default());
     call.silence_network(true);
@@ -158,7 +186,10 @@ fn a_goodbye_reaches_the_other_side_both_ways() {
     call.connect();
     call.client_closes();
     call.pass(Duration::from_secs(1));
-    assert_eq!(*call.states().last().unwrap(), "closed: the client closed the connection");
+    assert_eq!(
+        *call.states().last().unwrap(),
+        "closed: the client closed the connection"
+    );
 }
 
 #[test]
@@ -171,4 +202,55 @@ fn random_and_truncated_datagrams_harm_nobody() {
     call.talk(Duration::from_secs(1));
     assert_eq!(call.heard().frames - before, 50);
     assert_eq!(call.states(), ["live"]);
+}
+
+#[test]
+fn encoded_video_crosses_both_ways_whole_and_in_order() {
+    let mut call = Call::with_video(Condition::default().latency_ms(20));
+    call.connect();
+    call.film(3, 5_000);
+    let numbers: Vec<u32> = call.server_video().iter().map(|frame| frame.0).collect();
+    assert_eq!(numbers, (0..90).collect::<Vec<u32>>());
+    assert_eq!(call.client_video(), numbers);
+    assert!(
+        call.server_video().iter().all(|frame| frame.1),
+        "all contiguous"
+    );
+    let keyframes: Vec<u32> = call
+        .server_video()
+        .iter()
+        .filter(|f| f.2)
+        .map(|f| f.0)
+        .collect();
+    assert_eq!(keyframes, [0, 30, 60]);
+    assert!(!call.bitrates_bps().is_empty(), "no bandwidth estimate");
+}
+
+#[test]
+fn lost_video_packets_are_sent_again() {
+    let mut call = Call::with_video(random_loss(5.0).latency_ms(20));
+    call.connect();
+    call.film(5, 5_000);
+    let got = call.server_video().iter().filter(|frame| frame.1).count();
+    assert!(
+        got >= 145,
+        "{got} of 150 frames arrived whole and contiguous"
+    );
+    assert!(
+        call.client_video().len() >= 145,
+        "{} of 150",
+        call.client_video().len()
+    );
+}
+
+#[test]
+fn keyframe_requests_reach_the_other_side() {
+    let mut call = Call::with_video(Condition::default());
+    call.connect();
+    call.film(1, 1_000);
+    assert_eq!(call.keyframe_requests(), (0, 0));
+    call.server_asks_for_keyframe();
+    call.client_asks_for_keyframe();
+    call.pass(Duration::from_secs(1));
+    assert_eq!(call.keyframe_requests(), (1, 1));
 }

@@ -5,8 +5,12 @@ they have to say waits in bounded queues until :meth:`Hub.drain` collects it, an
 has to say is handed over without waiting for them.
 """
 
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Buffer
 
 AUDIO: Final = 0
 """Event: ``(peer_id, AUDIO, samples, rate_hz)``. ``samples`` is a ``bytearray`` of interleaved
@@ -24,7 +28,9 @@ VIDEO: Final = 4
 KEYFRAME_REQUEST: Final = 5
 """Event: ``(peer_id, KEYFRAME_REQUEST, None, 0)``: the client cannot decode what it got."""
 BITRATE: Final = 6
-"""Event: ``(peer_id, BITRATE, None, bits_per_second)``, the bandwidth estimate towards the client."""
+"""Event: ``(peer_id, BITRATE, None, bits_per_second)``, what the way to the client carries."""
+WARNING: Final = 7
+"""Event: ``(peer_id, WARNING, message, 0)``: something that belongs into the log."""
 
 class OfferError(ValueError):
     """An offer that cannot be answered. ``args`` is ``(kind, message)`` with kind
@@ -126,7 +132,7 @@ class Peer:
     def start(self) -> None:
         """From now on events reach the hub. Before it, media is not decoded."""
 
-    def play(self, samples: Buffer, rate_hz: int, channels: int) -> float:
+    def play(self, samples: Buffer | npt.NDArray[np.int16], rate_hz: int, channels: int) -> float:
         """Queues interleaved int16 samples for sending; returns the seconds now queued.
 
         The queue has no bound of its own: callers hold back while :attr:`queued_s` is large.

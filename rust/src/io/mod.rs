@@ -1,6 +1,7 @@
 //! The room that touches sockets: the shared UDP port, ICE-TCP connections, the sockets towards
 //! TURN servers, and the receiver thread that reads them all. Nothing here decrypts or decodes.
 
+pub mod load;
 pub mod receiver;
 pub mod routes;
 pub mod tcp;
@@ -53,7 +54,15 @@ impl Datagram {
     ) -> Option<Self> {
         let mut bytes = [0; MAX_DATAGRAM_BYTES];
         bytes.get_mut(..content.len())?.copy_from_slice(content);
-        Some(Self { peer, via, source, destination, at, len: content.len() as u16, bytes })
+        Some(Self {
+            peer,
+            via,
+            source,
+            destination,
+            at,
+            len: content.len() as u16,
+            bytes,
+        })
     }
 
     /// Its bytes.

@@ -14,6 +14,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use rtrb::Producer;
 use str0m::net::Protocol;
 
+use crate::io::load::Load;
 use crate::io::routes::{Route, Routes};
 use crate::io::tcp::TcpConnection;
 use crate::io::udp::{Batch, UdpPort};
@@ -78,7 +79,11 @@ pub struct Lane {
 }
 
 enum Request {
-    WatchRelay { route: Route, index: usize, socket: Arc<RelaySocket> },
+    WatchRelay {
+        route: Route,
+        index: usize,
+        socket: Arc<RelaySocket>,
+    },
     UnwatchPeer(u64),
     Stop,
 }
@@ -100,14 +105,21 @@ pub struct Control {
 
 impl Control {
     fn request(&self, request: Request) {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request);
         // Fails only when the poll is gone, and then nobody is left to be woken.
         let _gone = self.waker.wake();
     }
 
     /// Reads `socket` for a peer from now on.
     pub fn watch_relay(&self, route: Route, index: usize, socket: Arc<RelaySocket>) {
-        self.request(Request::WatchRelay { route, index, socket });
+        self.request(Request::WatchRelay {
+            route,
+            index,
+            socket,
+        });
     }
 
     /// Forgets the sockets of a peer.
@@ -139,29 +151,48 @@ impl Control {
         if self.open_queries.load(Ordering::Acquire) == 0 {
             return false;
         }
-        let net::Datagram::Stun { class: StunClass::Success | StunClass::Error, transaction_id, .. } =
-            net::classify(datagram)
+        let net::Datagram::Stun {
+            class: StunClass::Success | StunClass::Error,
+            transaction_id,
+            ..
+        } = net::classify(datagram)
         else {
             return false;
         };
         let queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
         // A receiver that hung up has given the query up.
-        queries.get(&transaction_id).is_some_and(|answers| answers.send((datagram.to_vec(), source)).is_ok())
+        queries
+            .get(&transaction_id)
+            .is_some_and(|answers| answers.send((datagram.to_vec(), source)).is_ok())
     }
 }
 
 enum Watched {
     Udp(usize),
-    Stranger { connection: Arc<TcpConnection>, decoder: Decoder<Rfc4571>, since: Instant },
-    Client { connection: Arc<TcpConnection>, decoder: Decoder<Rfc4571>, route: Route },
-    Relay { route: Route, index: usize, socket: Arc<RelaySocket> },
+    Stranger {
+        connection: Arc<TcpConnection>,
+        decoder: Decoder<Rfc4571>,
+        since: Instant,
+    },
+    Client {
+        connection: Arc<TcpConnection>,
+        decoder: Decoder<Rfc4571>,
+        route: Route,
+    },
+    Relay {
+        route: Route,
+        index: usize,
+        socket: Arc<RelaySocket>,
+    },
 }
 
 impl Watched {
     fn fd(&self, ports: &[UdpPort]) -> RawFd {
         match self {
             Self::Udp(index) => ports[*index].socket().as_raw_fd(),
-            Self::Stranger { connection, .. } | Self::Client { connection, .. } => connection.stream().as_raw_fd(),
+            Self::Stranger { connection, .. } | Self::Client { connection, .. } => {
+                connection.stream().as_raw_fd()
+            }
             Self::Relay { socket, .. } => socket.fd(),
         }
     }
@@ -185,11 +216,22 @@ struct Router {
     lanes: Vec<Lane>,
     touched: Vec<bool>,
     control: Arc<Control>,
+    delivered: u32,
 }
 
 impl Router {
-    fn deliver(&mut self, route: Route, via: Via, source: SocketAddr, destination: SocketAddr, at: Instant, bytes: &[u8]) {
-        let Some(lane) = self.lanes.get_mut(route.shard) else { return };
+    fn deliver(
+        &mut self,
+        route: Route,
+        via: Via,
+        source: SocketAddr,
+        destination: SocketAddr,
+        at: Instant,
+        bytes: &[u8],
+    ) {
+        let Some(lane) = self.lanes.get_mut(route.shard) else {
+            return;
+        };
         let Some(datagram) = Datagram::new(route.peer, via, source, destination, at, bytes) else {
             self.control.unrouted.fetch_add(1, Ordering::Relaxed);
             return;
@@ -198,6 +240,7 @@ impl Router {
             self.control.overrun.fetch_add(1, Ordering::Relaxed);
         }
         self.touched[route.shard] = true;
+        self.delivered += 1;
     }
 
     fn wake_touched(&mut self) {
@@ -231,10 +274,19 @@ impl Receiver {
         });
         if let Some(listener) = &listener {
             listener.set_nonblocking(true)?;
-            poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE)?;
+            poll.registry().register(
+                &mut SourceFd(&listener.as_raw_fd()),
+                LISTENER,
+                Interest::READABLE,
+            )?;
         }
         let touched = vec![false; lanes.len()];
-        let router = Router { lanes, touched, control: Arc::clone(&control) };
+        let router = Router {
+            lanes,
+            touched,
+            control: Arc::clone(&control),
+            delivered: 0,
+        };
         let mut receiver = Self {
             poll,
             ports: Arc::clone(&ports),
@@ -244,7 +296,7 @@ impl Receiver {
             router,
             watched: HashMap::new(),
             next_token: FIRST_SOCKET,
-            batch: Batch::new(),
+            batch: Batch::default(),
         };
         for index in 0..ports.len() {
             receiver.watch(Watched::Udp(index))?;
@@ -259,15 +311,22 @@ impl Receiver {
             Watched::Udp(_) => Interest::READABLE,
             _ => Interest::READABLE | Interest::WRITABLE,
         };
-        self.poll.registry().register(&mut SourceFd(&watched.fd(&self.ports)), token, interest)?;
+        self.poll
+            .registry()
+            .register(&mut SourceFd(&watched.fd(&self.ports)), token, interest)?;
         self.watched.insert(token, watched);
         Ok(())
     }
 
     fn unwatch(&mut self, token: Token) {
-        let Some(watched) = self.watched.remove(&token) else { return };
+        let Some(watched) = self.watched.remove(&token) else {
+            return;
+        };
         // A closed descriptor has left the poll by itself.
-        let _left = self.poll.registry().deregister(&mut SourceFd(&watched.fd(&self.ports)));
+        let _left = self
+            .poll
+            .registry()
+            .deregister(&mut SourceFd(&watched.fd(&self.ports)));
         if let Watched::Stranger { connection, .. } | Watched::Client { connection, .. } = watched {
             connection.close();
             self.routes.remove_connection(connection.remote);
@@ -282,8 +341,13 @@ impl Receiver {
         let mut events = Events::with_capacity(256);
         // Sockets left unfinished, because polls report edges, not levels.
         let mut unfinished: Vec<Token> = Vec::new();
+        let mut load = Load::new(Instant::now());
         loop {
-            let timeout = if unfinished.is_empty() { self.stranger_timeout() } else { Some(Duration::ZERO) };
+            let timeout = if unfinished.is_empty() {
+                self.stranger_timeout()
+            } else {
+                Some(Duration::ZERO)
+            };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
@@ -313,20 +377,37 @@ impl Receiver {
                 }
             }
             self.router.wake_touched();
+            load.count(std::mem::take(&mut self.router.delivered), Instant::now());
+            if let Some(pause) = load.pause() {
+                std::thread::sleep(pause);
+            }
             self.drop_late_strangers();
         }
     }
 
     /// Returns whether to stop.
     fn take_requests(&mut self) -> bool {
-        let requests = std::mem::take(&mut *self.control.requests.lock().unwrap_or_else(PoisonError::into_inner));
+        let requests = std::mem::take(
+            &mut *self
+                .control
+                .requests
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         for request in requests {
             match request {
                 Request::Stop => return true,
-                Request::WatchRelay { route, index, socket } => {
+                Request::WatchRelay {
+                    route,
+                    index,
+                    socket,
+                } => {
                     // Without a descriptor left the relay stays mute and ICE takes another path.
-                    let _out_of_descriptors =
-                        self.watch(Watched::Relay { route, index, socket });
+                    let _out_of_descriptors = self.watch(Watched::Relay {
+                        route,
+                        index,
+                        socket,
+                    });
                 }
                 Request::UnwatchPeer(peer) => {
                     let tokens: Vec<Token> = self
@@ -347,23 +428,36 @@ impl Receiver {
 
     fn accept(&mut self) {
         while let Some(Ok((stream, _))) = self.listener.as_ref().map(TcpListener::accept) {
-            let strangers = self.watched.values().filter(|w| matches!(w, Watched::Stranger { .. })).count();
+            let strangers = self
+                .watched
+                .values()
+                .filter(|w| matches!(w, Watched::Stranger { .. }))
+                .count();
             if strangers >= MAX_STRANGERS {
                 continue;
             }
-            let Ok(connection) = TcpConnection::new(stream) else { continue };
+            let Ok(connection) = TcpConnection::new(stream) else {
+                continue;
+            };
             let connection = Arc::new(connection);
             self.routes.add_connection(Arc::clone(&connection));
-            let decoder = Decoder::new(Rfc4571 { max_len: MAX_DATAGRAM_BYTES });
+            let decoder = Decoder::new(Rfc4571 {
+                max_len: MAX_DATAGRAM_BYTES,
+            });
             // Without a descriptor left the connection closes, and ICE takes another path.
-            let _out_of_descriptors =
-                self.watch(Watched::Stranger { connection, decoder, since: Instant::now() });
+            let _out_of_descriptors = self.watch(Watched::Stranger {
+                connection,
+                decoder,
+                since: Instant::now(),
+            });
         }
     }
 
     fn flush(&mut self, token: Token) {
         let flushed = match self.watched.get(&token) {
-            Some(Watched::Stranger { connection, .. } | Watched::Client { connection, .. }) => connection.flush(),
+            Some(Watched::Stranger { connection, .. } | Watched::Client { connection, .. }) => {
+                connection.flush()
+            }
             Some(Watched::Relay { socket, .. }) => match &**socket {
                 RelaySocket::Tcp(connection) => connection.flush(),
                 RelaySocket::Udp(_) => Ok(()),
@@ -412,8 +506,16 @@ impl Receiver {
                     control.unrouted.fetch_add(1, Ordering::Relaxed);
                     return;
                 };
-                let destination = SocketAddr::new(local.unwrap_or(IpAddr::from([0, 0, 0, 0])), port.port);
-                router.deliver(route, Via::Direct(Protocol::Udp), source, destination, at, bytes);
+                let destination =
+                    SocketAddr::new(local.unwrap_or(IpAddr::from([0, 0, 0, 0])), port.port);
+                router.deliver(
+                    route,
+                    Via::Direct(Protocol::Udp),
+                    source,
+                    destination,
+                    at,
+                    bytes,
+                );
             });
             match outcome {
                 Ok(count) if count < quinn_udp::BATCH_SIZE => {}
@@ -427,13 +529,30 @@ impl Receiver {
     }
 
     fn read_relay(&mut self, token: Token) -> io::Result<bool> {
-        let Some(Watched::Relay { route, index, socket, .. }) = self.watched.get(&token) else { return Ok(false) };
-        let RelaySocket::Udp(socket) = &**socket else { return Ok(false) };
+        let Some(Watched::Relay {
+            route,
+            index,
+            socket,
+            ..
+        }) = self.watched.get(&token)
+        else {
+            return Ok(false);
+        };
+        let RelaySocket::Udp(socket) = &**socket else {
+            return Ok(false);
+        };
         let (source, destination) = (socket.peer_addr()?, socket.local_addr()?);
         let mut buffer = [0; MAX_DATAGRAM_BYTES];
         for _ in 0..64 {
             match socket.recv(&mut buffer) {
-                Ok(len) => self.router.deliver(*route, Via::Relay(*index), source, destination, Instant::now(), &buffer[..len]),
+                Ok(len) => self.router.deliver(
+                    *route,
+                    Via::Relay(*index),
+                    source,
+                    destination,
+                    Instant::now(),
+                    &buffer[..len],
+                ),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 // A refused port is the server's trouble; its next answer may come all the same.
                 Err(_) => {}
@@ -445,22 +564,45 @@ impl Receiver {
     fn read_stream(&mut self, token: Token) -> io::Result<bool> {
         let mut buffer = [0; 16 << 10];
         let at = Instant::now();
-        let Some(watched) = self.watched.get_mut(&token) else { return Ok(false) };
+        let Some(watched) = self.watched.get_mut(&token) else {
+            return Ok(false);
+        };
         let connection = match watched {
-            Watched::Stranger { connection, .. } | Watched::Client { connection, .. } => Arc::clone(connection),
-            Watched::Relay { socket, route, index } => {
-                let RelaySocket::Tcp(connection) = &**socket else { return Ok(false) };
-                // The allocation puts the stream together again.
+            Watched::Stranger { connection, .. } | Watched::Client { connection, .. } => {
+                Arc::clone(connection)
+            }
+            Watched::Relay {
+                socket,
+                route,
+                index,
+            } => {
+                let RelaySocket::Tcp(connection) = &**socket else {
+                    return Ok(false);
+                };
+                // The allocation puts the stream together again; no bytes tell it of the end.
                 let piece = &mut buffer[..MAX_DATAGRAM_BYTES];
-                let len = read_some(connection, piece)?;
-                let Some(len) = len else { return Ok(false) };
-                self.router.deliver(*route, Via::Relay(*index), connection.remote, connection.local, at, &piece[..len]);
-                return Ok(true);
+                let outcome = read_some(connection, piece);
+                let Some(len) = outcome.as_ref().map_or(Some(0), |len| *len) else {
+                    return Ok(false);
+                };
+                self.router.deliver(
+                    *route,
+                    Via::Relay(*index),
+                    connection.remote,
+                    connection.local,
+                    at,
+                    &piece[..len],
+                );
+                return outcome.map(|_| true);
             }
             Watched::Udp(_) => return Ok(false),
         };
-        let Some(len) = read_some(&connection, &mut buffer)? else { return Ok(false) };
-        let Some((mut decoder, mut route)) = self.take_stream(token) else { return Ok(false) };
+        let Some(len) = read_some(&connection, &mut buffer)? else {
+            return Ok(false);
+        };
+        let Some((mut decoder, mut route)) = self.take_stream(token) else {
+            return Ok(false);
+        };
         decoder.push(&buffer[..len]);
         while let Some(packet) = decoder.next_message() {
             let packet = packet.map_err(io::Error::other)?;
@@ -469,11 +611,26 @@ impl Receiver {
             }
             // A connection that does not begin with a check for one of our peers is not ICE's.
             let known = route.ok_or(io::ErrorKind::InvalidData)?;
-            self.router.deliver(known, Via::Direct(Protocol::Tcp), connection.remote, connection.local, at, packet);
+            self.router.deliver(
+                known,
+                Via::Direct(Protocol::Tcp),
+                connection.remote,
+                connection.local,
+                at,
+                packet,
+            );
         }
         let watched = match route {
-            Some(route) => Watched::Client { connection, decoder, route },
-            None => Watched::Stranger { connection, decoder, since: at },
+            Some(route) => Watched::Client {
+                connection,
+                decoder,
+                route,
+            },
+            None => Watched::Stranger {
+                connection,
+                decoder,
+                since: at,
+            },
         };
         self.watched.insert(token, watched);
         Ok(true)
@@ -481,16 +638,25 @@ impl Receiver {
 
     /// Takes a client's decoder out for the time of one read, leaving the entry in place.
     fn take_stream(&mut self, token: Token) -> Option<(Decoder<Rfc4571>, Option<Route>)> {
-        let empty = || Decoder::new(Rfc4571 { max_len: MAX_DATAGRAM_BYTES });
+        let empty = || {
+            Decoder::new(Rfc4571 {
+                max_len: MAX_DATAGRAM_BYTES,
+            })
+        };
         match self.watched.get_mut(&token)? {
             Watched::Stranger { decoder, .. } => Some((std::mem::replace(decoder, empty()), None)),
-            Watched::Client { decoder, route, .. } => Some((std::mem::replace(decoder, empty()), Some(*route))),
+            Watched::Client { decoder, route, .. } => {
+                Some((std::mem::replace(decoder, empty()), Some(*route)))
+            }
             _ => None,
         }
     }
 
     fn stranger_timeout(&self) -> Option<Duration> {
-        self.watched.values().any(|w| matches!(w, Watched::Stranger { .. })).then_some(Duration::from_secs(1))
+        self.watched
+            .values()
+            .any(|w| matches!(w, Watched::Stranger { .. }))
+            .then_some(Duration::from_secs(1))
     }
 
     fn drop_late_strangers(&mut self) {

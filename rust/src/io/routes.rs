@@ -69,14 +69,26 @@ impl Routes {
     pub fn add_ufrag(&self, ufrag: &str, route: Route) {
         let mut tables = self.write();
         tables.by_ufrag.insert(ufrag.into(), route);
-        tables.ufrags_of.entry(route.peer).or_default().push(ufrag.into());
+        tables
+            .ufrags_of
+            .entry(route.peer)
+            .or_default()
+            .push(ufrag.into());
     }
 
     /// A peer is, or for an unproven address may be, at `address`. A claim never takes an address
     /// from a peer that is there already; a proof does.
     pub fn add_address(&self, address: SocketAddr, route: Route, proven: bool) {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).by_address.get(&address).copied();
-        if known.is_some_and(|k| (k.route == route && (k.proven || !proven)) || (k.route != route && !proven)) {
+        let known = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_address
+            .get(&address)
+            .copied();
+        if known.is_some_and(|k| {
+            (k.route == route && (k.proven || !proven)) || (k.route != route && !proven)
+        }) {
             return;
         }
         let mut tables = self.write();
@@ -87,7 +99,9 @@ impl Routes {
             }
             addresses.push(address);
         }
-        tables.by_address.insert(address, AddressRoute { route, proven });
+        tables
+            .by_address
+            .insert(address, AddressRoute { route, proven });
     }
 
     /// Forgets a peer.
@@ -97,7 +111,11 @@ impl Routes {
             tables.by_ufrag.remove(&ufrag);
         }
         for address in tables.addresses_of.remove(&peer).unwrap_or_default() {
-            if tables.by_address.get(&address).is_some_and(|entry| entry.route.peer == peer) {
+            if tables
+                .by_address
+                .get(&address)
+                .is_some_and(|entry| entry.route.peer == peer)
+            {
                 tables.by_address.remove(&address);
             }
         }
@@ -105,7 +123,9 @@ impl Routes {
 
     /// A TCP connection is open.
     pub fn add_connection(&self, connection: Arc<TcpConnection>) {
-        self.write().connections.insert(connection.remote, connection);
+        self.write()
+            .connections
+            .insert(connection.remote, connection);
     }
 
     /// A TCP connection is gone.
@@ -115,7 +135,12 @@ impl Routes {
 
     /// The TCP connection from `remote`.
     pub fn connection(&self, remote: SocketAddr) -> Option<Arc<TcpConnection>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).connections.get(&remote).cloned()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .connections
+            .get(&remote)
+            .cloned()
     }
 
     /// How many user fragments and addresses are known, for leak tests.

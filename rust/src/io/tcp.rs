@@ -27,7 +27,12 @@ impl TcpConnection {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         let (remote, local) = (stream.peer_addr()?, stream.local_addr()?);
-        Ok(Self { stream, remote, local, pending: Mutex::new(Vec::new()) })
+        Ok(Self {
+            stream,
+            remote,
+            local,
+            pending: Mutex::new(Vec::new()),
+        })
     }
 
     /// The socket, to be watched.

@@ -50,7 +50,11 @@ impl UdpPort {
 
     fn bind(ip: IpAddr, port: u16) -> io::Result<Self> {
         let address = SocketAddr::new(ip, port);
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::DGRAM,
+            Some(Protocol::UDP),
+        )?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -61,12 +65,18 @@ impl UdpPort {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         let socket = UdpSocket::from(socket);
         let port = socket.local_addr()?.port();
-        Ok(Self { socket, state, port })
+        Ok(Self {
+            socket,
+            state,
+            port,
+        })
     }
 
     /// Whether it sends to addresses of the family of `address`.
     pub fn serves(&self, address: SocketAddr) -> bool {
-        self.socket.local_addr().is_ok_and(|local| local.is_ipv4() == address.is_ipv4())
+        self.socket
+            .local_addr()
+            .is_ok_and(|local| local.is_ipv4() == address.is_ipv4())
     }
 
     /// The socket, to be watched for readability.
@@ -78,10 +88,21 @@ impl UdpPort {
     ///
     /// # Errors
     /// As the system says; `WouldBlock` when its buffer is full.
-    pub fn send(&self, source: Option<IpAddr>, destination: SocketAddr, contents: &[u8]) -> io::Result<()> {
-        let transmit =
-            Transmit { destination, ecn: None, contents, segment_size: None, src_ip: source };
-        self.state.try_send(UdpSockRef::from(&self.socket), &transmit)
+    pub fn send(
+        &self,
+        source: Option<IpAddr>,
+        destination: SocketAddr,
+        contents: &[u8],
+    ) -> io::Result<()> {
+        let transmit = Transmit {
+            destination,
+            ecn: None,
+            contents,
+            segment_size: None,
+            src_ip: source,
+        };
+        self.state
+            .try_send(UdpSockRef::from(&self.socket), &transmit)
     }
 }
 
@@ -91,12 +112,17 @@ pub struct Batch {
     meta: [RecvMeta; BATCH_SIZE],
 }
 
-impl Batch {
+impl Default for Batch {
     /// Buffers for one system call.
-    pub fn new() -> Self {
-        Self { slots: vec![vec![0; SLOT_BYTES]; BATCH_SIZE], meta: [RecvMeta::default(); BATCH_SIZE] }
+    fn default() -> Self {
+        Self {
+            slots: vec![vec![0; SLOT_BYTES]; BATCH_SIZE],
+            meta: [RecvMeta::default(); BATCH_SIZE],
+        }
     }
+}
 
+impl Batch {
     /// Reads what waits, at most one batch, and hands each datagram to `take` with its source and
     /// the local IP address that it was sent to. Returns how many slots were filled.
     ///
@@ -107,8 +133,14 @@ impl Batch {
         port: &UdpPort,
         mut take: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
     ) -> io::Result<usize> {
-        let mut slices: Vec<IoSliceMut> = self.slots.iter_mut().map(|slot| IoSliceMut::new(slot)).collect();
-        let count = port.state.recv(UdpSockRef::from(&port.socket), &mut slices, &mut self.meta)?;
+        let mut slices: Vec<IoSliceMut> = self
+            .slots
+            .iter_mut()
+            .map(|slot| IoSliceMut::new(slot))
+            .collect();
+        let count = port
+            .state
+            .recv(UdpSockRef::from(&port.socket), &mut slices, &mut self.meta)?;
         for (slot, meta) in self.slots.iter().zip(&self.meta).take(count) {
             for datagram in slot[..meta.len].chunks(meta.stride.max(1)) {
                 take(meta.addr, meta.dst_ip, datagram);
@@ -126,16 +158,24 @@ mod tests {
     fn a_datagram_tells_where_it_came_from_and_where_it_went() {
         let ports = UdpPort::bind_all(0..=0).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.send_to(b"hello", ("127.0.0.1", ports[0].port)).unwrap();
-        let mut batch = Batch::new();
+        client
+            .send_to(b"hello", ("127.0.0.1", ports[0].port))
+            .unwrap();
+        let mut batch = Batch::default();
         let mut seen = Vec::new();
         while seen.is_empty() {
-            match batch.read(&ports[0], |from, to, bytes| seen.push((from, to, bytes.to_vec()))) {
+            match batch.read(&ports[0], |from, to, bytes| {
+                seen.push((from, to, bytes.to_vec()))
+            }) {
                 Ok(_) => {}
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
             }
         }
-        let expected = (client.local_addr().unwrap(), Some("127.0.0.1".parse().unwrap()), b"hello".to_vec());
+        let expected = (
+            client.local_addr().unwrap(),
+            Some("127.0.0.1".parse().unwrap()),
+            b"hello".to_vec(),
+        );
         assert_eq!(seen, [expected]);
     }
 

@@ -50,20 +50,33 @@ fn to_python<'py>(py: Python<'py>, id: u64, event: Event) -> PyResult<Bound<'py,
         Event::Answer(request, Ok(sdp)) => {
             (id, kind::ANSWER, sdp, (request, py.None())).into_pyobject(py)
         }
-        Event::Answer(request, Err(refusal)) => {
-            (id, kind::ANSWER, py.None(), (request, (refusal.kind, refusal.message))).into_pyobject(py)
-        }
-        Event::Video(frame) => {
-            (id, kind::VIDEO, PyBytes::new(py, &frame.data), video_info(py, &frame)?).into_pyobject(py)
-        }
+        Event::Answer(request, Err(refusal)) => (
+            id,
+            kind::ANSWER,
+            py.None(),
+            (request, (refusal.kind, refusal.message)),
+        )
+            .into_pyobject(py),
+        Event::Video(frame) => (
+            id,
+            kind::VIDEO,
+            PyBytes::new(py, &frame.data),
+            video_info(py, &frame)?,
+        )
+            .into_pyobject(py),
         Event::KeyframeRequest => (id, kind::KEYFRAME_REQUEST, py.None(), 0).into_pyobject(py),
+        Event::Warning(message) => (id, kind::WARNING, message, 0).into_pyobject(py),
         Event::Bitrate(rate) => (id, kind::BITRATE, py.None(), rate).into_pyobject(py),
     }
 }
 
 /// The samples as bytes of native order, writable so that the array around them is.
 fn samples<'py>(py: Python<'py>, pcm: &Pcm) -> Bound<'py, PyByteArray> {
-    let bytes: Vec<u8> = pcm.samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect();
+    let bytes: Vec<u8> = pcm
+        .samples
+        .iter()
+        .flat_map(|sample| sample.to_ne_bytes())
+        .collect();
     PyByteArray::new(py, &bytes)
 }
 

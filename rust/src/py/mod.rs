@@ -7,7 +7,12 @@ mod plane;
 
 use pyo3::prelude::*;
 
-pyo3::create_exception!(_core, OfferError, pyo3::exceptions::PyValueError, "An offer that cannot be answered.");
+pyo3::create_exception!(
+    _core,
+    OfferError,
+    pyo3::exceptions::PyValueError,
+    "An offer that cannot be answered."
+);
 
 /// Numbers of the events that `Hub.drain` returns.
 mod kind {
@@ -18,6 +23,7 @@ mod kind {
     pub const VIDEO: u8 = 4;
     pub const KEYFRAME_REQUEST: u8 = 5;
     pub const BITRATE: u8 = 6;
+    pub const WARNING: u8 = 7;
 }
 
 #[pymodule]
@@ -33,5 +39,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VIDEO", kind::VIDEO)?;
     module.add("KEYFRAME_REQUEST", kind::KEYFRAME_REQUEST)?;
     module.add("BITRATE", kind::BITRATE)?;
+    module.add("WARNING", kind::WARNING)?;
     Ok(())
 }

@@ -22,7 +22,10 @@ pub struct PyPeer {
 
 impl PyPeer {
     pub fn new(accepted: Accepted) -> Self {
-        Self { accepted, requests: AtomicU64::new(0) }
+        Self {
+            accepted,
+            requests: AtomicU64::new(0),
+        }
     }
 }
 
@@ -52,13 +55,23 @@ impl PyPeer {
         self.accepted.link.mailbox.start();
     }
 
-    fn play(&self, py: Python<'_>, samples: PyBuffer<i16>, rate_hz: u32, channels: u8) -> PyResult<f64> {
+    fn play(
+        &self,
+        py: Python<'_>,
+        samples: PyBuffer<i16>,
+        rate_hz: u32,
+        channels: u8,
+    ) -> PyResult<f64> {
         if !matches!(channels, 1 | 2) || !(4_000..=384_000).contains(&rate_hz) {
             return Err(PyValueError::new_err(format!(
                 "audio has 1 or 2 channels at 4000 to 384000 Hz, not {channels} channels at {rate_hz} Hz"
             )));
         }
-        let queued = self.accepted.link.playout.push(Pcm { samples: samples.to_vec(py)?, rate_hz, channels });
+        let queued = self.accepted.link.playout.push(Pcm {
+            samples: samples.to_vec(py)?,
+            rate_hz,
+            channels,
+        });
         self.accepted.command(Command::Play);
         Ok(queued)
     }
@@ -84,25 +97,34 @@ impl PyPeer {
 
     fn send_text(&self, text: String) -> bool {
         let link = &self.accepted.link;
-        let reachable =
-            link.channel_open.load(Ordering::Acquire) || link.channel_offered.load(Ordering::Acquire);
+        let reachable = link.channel_open.load(Ordering::Acquire)
+            || link.channel_offered.load(Ordering::Acquire);
         if reachable {
             self.accepted.command(Command::Text(text));
         }
         reachable
     }
 
-    fn send_video(&self, py: Python<'_>, data: PyBuffer<u8>, rtp_time: u64, codec: &str) -> PyResult<()> {
+    fn send_video(
+        &self,
+        py: Python<'_>,
+        data: PyBuffer<u8>,
+        rtp_time: u64,
+        codec: &str,
+    ) -> PyResult<()> {
         let codec = match codec {
             "vp8" => Codec::Vp8,
             "vp9" => Codec::Vp9,
             "h264" => Codec::H264,
             "av1" => Codec::Av1,
             other => {
-                return Err(PyValueError::new_err(format!("codec must be vp8, vp9, h264 or av1, not {other:?}")));
+                return Err(PyValueError::new_err(format!(
+                    "codec must be vp8, vp9, h264 or av1, not {other:?}"
+                )));
             }
         };
-        self.accepted.command(Command::Video(data.to_vec(py)?, rtp_time, codec));
+        self.accepted
+            .command(Command::Video(data.to_vec(py)?, rtp_time, codec));
         Ok(())
     }
 
@@ -129,7 +151,11 @@ impl PyPeer {
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let link = &self.accepted.link;
-        let mut stats = link.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut stats = link
+            .stats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         link.mailbox.add_to(&mut stats);
         let all = PyDict::new(py);
         for (name, value) in stats.iter() {

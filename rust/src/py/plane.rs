@@ -42,7 +42,10 @@ impl PyMediaPlane {
         };
         match py.detach(|| Plane::start(config)) {
             Ok(plane) => Ok(Self(Arc::new(plane))),
-            Err(PlaneError::Io(error)) => Err(PyOSError::new_err((error.raw_os_error(), error.to_string()))),
+            Err(PlaneError::Io(error)) => Err(PyOSError::new_err((
+                error.raw_os_error(),
+                error.to_string(),
+            ))),
             Err(PlaneError::Config(message)) => Err(PyValueError::new_err(message)),
         }
     }
@@ -81,13 +84,18 @@ impl PyMediaPlane {
             ));
         }
         let seconds = |name: &str, value: f64| {
-            Duration::try_from_secs_f64(value)
-                .map_err(|_| PyValueError::new_err(format!("{name} must be a non-negative number, not {value}")))
+            Duration::try_from_secs_f64(value).map_err(|_| {
+                PyValueError::new_err(format!("{name} must be a non-negative number, not {value}"))
+            })
         };
         let request = AcceptRequest {
             sdp,
             config: PeerConfig {
-                allowed: Allowed { audio, video, extra_tracks: allow_extra_tracks },
+                allowed: Allowed {
+                    audio,
+                    video,
+                    extra_tracks: allow_extra_tracks,
+                },
                 rate_hz,
                 channels,
                 audio_bitrate_bps,
@@ -96,7 +104,11 @@ impl PyMediaPlane {
             },
             ice_servers: ice_servers
                 .into_iter()
-                .map(|(url, username, credential)| IceServerLogin { url, username, credential })
+                .map(|(url, username, credential)| IceServerLogin {
+                    url,
+                    username,
+                    credential,
+                })
                 .collect(),
         };
         let (plane, hub) = (Arc::clone(&self.0), Arc::clone(&hub.0));

@@ -12,17 +12,19 @@ use _core::handover::{Event as HubEvent, Hub, Mailbox, State};
 use _core::offer::{self, Allowed};
 use _core::peer::{Command, Link, Outlet, Peer, PeerConfig};
 use _core::playout::Playout;
+use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::config::DtlsCert;
 use str0m::format::Codec;
-use str0m::media::{Direction, Frequency, MediaKind, MediaTime, Mid};
+use str0m::media::{Direction, Frequency, KeyframeRequestKind, MediaKind, MediaTime, Mid};
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 use str0m_netem::{Input as NetIn, LossModel, Netem, NetemConfig, Output as NetOut, WithLen};
 
 const SERVER: &str = "192.0.2.1:8000";
 const CLIENT: &str = "198.51.100.7:40000";
+const MOVED_CLIENT: &str = "203.0.113.9:50000";
 /// Samples of 20 ms of the recording.
 const SPEECH_FRAME: usize = 320;
 const FRAME: Duration = Duration::from_millis(20);
@@ -63,7 +65,12 @@ impl WithLen for Packet {
 
 impl From<Transmit> for Packet {
     fn from(t: Transmit) -> Self {
-        Self { proto: t.proto, source: t.source, destination: t.destination, bytes: t.contents.to_vec() }
+        Self {
+            proto: t.proto,
+            source: t.source,
+            destination: t.destination,
+            bytes: t.contents.to_vec(),
+        }
     }
 }
 
@@ -92,7 +99,11 @@ pub struct Heard {
 
 impl Heard {
     pub fn stat(&self, name: &str) -> f64 {
-        self.stats.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no statistic {name}")).1
+        self.stats
+            .iter()
+            .find(|(n, _)| *n == name)
+            .unwrap_or_else(|| panic!("no statistic {name}"))
+            .1
     }
 }
 
@@ -105,6 +116,7 @@ pub struct Call {
     client: Rtc,
     pending: Option<SdpPendingOffer>,
     mid: Mid,
+    video_mid: Option<Mid>,
     channel: Option<ChannelId>,
     encoder: Encoder,
     speech: Vec<i16>,
@@ -127,32 +139,65 @@ pub struct Call {
     client_texts: Vec<String>,
     fec: Vec<bool>,
     answers: Vec<String>,
+    /// Where the server's connectivity checks went.
+    checked: Vec<String>,
+    /// Frame numbers that the server got, and whether each was contiguous and a keyframe.
+    server_video: Vec<(u32, bool, bool)>,
+    client_video: Vec<u32>,
+    server_keyframe_requests: usize,
+    client_keyframe_requests: usize,
+    bitrates_bps: Vec<u64>,
     random: u64,
 }
 
 impl Call {
+    /// A call with audio and a data channel.
     pub fn new(condition: Condition) -> Self {
+        Self::build(condition, false)
+    }
+
+    /// A call that has video too.
+    pub fn with_video(condition: Condition) -> Self {
+        Self::build(condition, true)
+    }
+
+    fn build(condition: Condition, video: bool) -> Self {
         let now = Instant::now();
         let certificate = certificate();
         let mut client = Rtc::builder()
             .set_dtls_cert(certificate.clone())
             .clear_codecs()
             .enable_opus(true, false)
+            .enable_vp8(true)
+            .enable_bwe(Some(Bitrate::kbps(1_000)))
             .set_reordering_size_audio(0)
             .set_rtcp_report_interval_audio(Duration::from_secs(1))
             .build(now);
         client.add_local_candidate(Candidate::host(CLIENT.parse().unwrap(), "udp").unwrap());
         let mut change = client.sdp_api();
         let mid = change.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
+        let video_mid = video
+            .then(|| change.add_media(MediaKind::Video, Direction::SendRecv, None, None, None));
         change.add_channel("text".into());
         let (offer, pending) = change.apply().unwrap();
         let sdp = offer.to_sdp_string();
 
-        let allowed = Allowed { audio: true, video: false, extra_tracks: false };
+        let allowed = Allowed {
+            audio: true,
+            video,
+            extra_tracks: false,
+        };
         let facts = offer::inspect(&sdp, allowed).unwrap();
-        let addresses = LocalAddresses { udp: vec![SERVER.parse().unwrap()], ..LocalAddresses::default() };
-        let engine = EngineConfig { channels: 1, ice_lite: false };
-        let (rtc, answer) = engine::answer(&sdp, &facts, engine, certificate, &addresses, now).unwrap();
+        let addresses = LocalAddresses {
+            udp: vec![SERVER.parse().unwrap()],
+            ..LocalAddresses::default()
+        };
+        let engine = EngineConfig {
+            channels: 1,
+            ice_lite: false,
+        };
+        let (rtc, answer) =
+            engine::answer(&sdp, &facts, engine, certificate, &addresses, now).unwrap();
         let hub = Arc::new(Hub::new().unwrap());
         let link = Arc::new(Link {
             mailbox: Arc::new(Mailbox::new(1, Arc::clone(&hub))),
@@ -170,7 +215,7 @@ impl Call {
             disconnect_after: Duration::from_secs(6),
             close_after: Duration::from_secs(30),
         };
-        let server = Peer::new(rtc, config, false, link, now).unwrap();
+        let server = Peer::new(rtc, config, &facts, link, now).unwrap();
         let seeded = |seed| Netem::new(condition.0.seed(seed));
         let mut call = Self {
             now,
@@ -180,6 +225,7 @@ impl Call {
             client,
             pending: Some(pending),
             mid,
+            video_mid,
             channel: None,
             encoder: Encoder::new(16_000, 1, 32_000).unwrap(),
             speech: speech(),
@@ -202,6 +248,12 @@ impl Call {
             client_texts: Vec::new(),
             fec: Vec::new(),
             answers: Vec::new(),
+            checked: Vec::new(),
+            server_video: Vec::new(),
+            client_video: Vec::new(),
+            server_keyframe_requests: 0,
+            client_keyframe_requests: 0,
+            bitrates_bps: Vec::new(),
             random: 0x9e37_79b9_7f4a_7c15,
         };
         call.take_answer(&answer);
@@ -210,7 +262,10 @@ impl Call {
 
     fn take_answer(&mut self, sdp: &str) {
         let answer = SdpAnswer::from_sdp_string(sdp).unwrap();
-        self.client.sdp_api().accept_answer(self.pending.take().unwrap(), answer).unwrap();
+        self.client
+            .sdp_api()
+            .accept_answer(self.pending.take().unwrap(), answer)
+            .unwrap();
         self.drain_client();
     }
 
@@ -218,7 +273,10 @@ impl Call {
     pub fn connect(&mut self) {
         for _ in 0..20_000 {
             self.step();
-            if self.client.is_connected() && self.channel.is_some() && !self.server_states.is_empty() {
+            if self.client.is_connected()
+                && self.channel.is_some()
+                && !self.server_states.is_empty()
+            {
                 return;
             }
         }
@@ -231,7 +289,11 @@ impl Call {
         self.next_frame = self.now;
         self.run(time);
         self.talking = false;
-        self.run(Duration::from_millis(if self.latency.is_zero() { 0 } else { 200 }));
+        self.run(Duration::from_millis(if self.latency.is_zero() {
+            0
+        } else {
+            200
+        }));
     }
 
     /// As `talk`, and the server sends back what it hears.
@@ -335,6 +397,89 @@ impl Call {
         self.take_answer(&answer);
     }
 
+    /// The client's candidate of its coming ICE generation overtakes the offer that announces it.
+    pub fn restart_ice_with_candidate_first(&mut self) {
+        let moved: SocketAddr = MOVED_CLIENT.parse().unwrap();
+        let mut change = self.client.sdp_api();
+        let ufrag = change.ice_restart(false).ufrag;
+        let (offer, pending) = change.apply().unwrap();
+        self.pending = Some(pending);
+        let mut candidate = Candidate::host(moved, "udp").unwrap();
+        self.client.add_local_candidate(candidate.clone());
+        candidate.set_ufrag(&ufrag);
+        self.command(Command::Candidate(candidate));
+        let without_candidates: String = offer
+            .to_sdp_string()
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with("a=candidate"))
+            .collect();
+        self.command(Command::Renegotiate(2, without_candidates));
+        self.take_events();
+        let answer = self.answers.pop().expect("an answer");
+        self.take_answer(&answer);
+    }
+
+    /// Both sides send 30 frames a second of `bytes` each, every 30th a keyframe.
+    pub fn film(&mut self, seconds: u32, bytes: usize) {
+        for number in 0..seconds * 30 {
+            let frame = vp8_frame(number, bytes);
+            let ticks = u64::from(number) * 3_000;
+            self.command(Command::Video(frame.clone(), ticks, Codec::Vp8));
+            let writer = self.client.writer(self.video_mid.unwrap()).unwrap();
+            let pt = writer
+                .payload_params()
+                .find(|p| p.spec().codec == Codec::Vp8)
+                .unwrap()
+                .pt();
+            writer
+                .write(
+                    pt,
+                    self.now,
+                    MediaTime::new(ticks, Frequency::NINETY_KHZ),
+                    frame,
+                )
+                .unwrap();
+            self.drain_client();
+            self.run(Duration::from_millis(33));
+        }
+        self.run(Duration::from_millis(500));
+    }
+
+    pub fn server_asks_for_keyframe(&mut self) {
+        self.command(Command::RequestKeyframe);
+    }
+
+    pub fn client_asks_for_keyframe(&mut self) {
+        let mut writer = self.client.writer(self.video_mid.unwrap()).unwrap();
+        writer
+            .request_keyframe(None, KeyframeRequestKind::Pli)
+            .unwrap();
+        self.drain_client();
+    }
+
+    /// Keyframe requests that reached the server and the client.
+    pub fn keyframe_requests(&self) -> (usize, usize) {
+        (self.server_keyframe_requests, self.client_keyframe_requests)
+    }
+
+    /// Frames that the server got: number, contiguous, keyframe.
+    pub fn server_video(&self) -> &[(u32, bool, bool)] {
+        &self.server_video
+    }
+
+    pub fn client_video(&self) -> &[u32] {
+        &self.client_video
+    }
+
+    pub fn bitrates_bps(&self) -> &[u64] {
+        &self.bitrates_bps
+    }
+
+    /// Whether the server sends connectivity checks to where the client has moved.
+    pub fn server_checks_moved_client(&self) -> bool {
+        self.checked.iter().any(|address| address == MOVED_CLIENT)
+    }
+
     /// Feeds garbage, and real packets cut short, from the client's address.
     pub fn bombard(&mut self, count: usize) {
         let (source, destination) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
@@ -346,7 +491,14 @@ impl Call {
                 *first = [0, 22, 128, 200][index % 4];
             }
             let mut wire = Wire::default();
-            self.server.handle_datagram(self.now, Protocol::Udp, source, destination, &bytes, &mut wire);
+            self.server.handle_datagram(
+                self.now,
+                Protocol::Udp,
+                source,
+                destination,
+                &bytes,
+                &mut wire,
+            );
         }
     }
 
@@ -386,12 +538,23 @@ impl Call {
     fn client_sends_frame(&mut self) {
         let at = (self.media_ticks / 3) as usize % (self.speech.len() - SPEECH_FRAME);
         let mut packet = [0; 1_500];
-        let len = self.encoder.encode(&self.speech[at..at + SPEECH_FRAME], &mut packet).unwrap();
+        let len = self
+            .encoder
+            .encode(&self.speech[at..at + SPEECH_FRAME], &mut packet)
+            .unwrap();
         let time = MediaTime::new(self.media_ticks, Frequency::FORTY_EIGHT_KHZ);
         self.media_ticks += 960;
-        let Some(writer) = self.client.writer(self.mid) else { return };
-        let pt = writer.payload_params().find(|p| p.spec().codec == Codec::Opus).unwrap().pt();
-        writer.write(pt, self.now, time, packet[..len].to_vec()).unwrap();
+        let Some(writer) = self.client.writer(self.mid) else {
+            return;
+        };
+        let pt = writer
+            .payload_params()
+            .find(|p| p.spec().codec == Codec::Opus)
+            .unwrap()
+            .pt();
+        writer
+            .write(pt, self.now, time, packet[..len].to_vec())
+            .unwrap();
         self.last_arrival = self.now;
         self.drain_client();
     }
@@ -412,9 +575,16 @@ impl Call {
                 Ok(Output::Transmit(transmit)) => packets.push(transmit.into()),
                 Ok(Output::Event(Event::ChannelOpen(id, _))) => self.channel = Some(id),
                 Ok(Output::Event(Event::ChannelData(data))) => {
-                    self.client_texts.push(String::from_utf8(data.data).unwrap());
+                    self.client_texts
+                        .push(String::from_utf8(data.data).unwrap());
                 }
-                Ok(Output::Event(Event::MediaData(data))) => self.fec.push(fec_ticks(&data.data) > 0),
+                Ok(Output::Event(Event::MediaData(data))) if Some(data.mid) == self.video_mid => {
+                    self.client_video.push(number_of(&data.data));
+                }
+                Ok(Output::Event(Event::KeyframeRequest(_))) => self.client_keyframe_requests += 1,
+                Ok(Output::Event(Event::MediaData(data))) => {
+                    self.fec.push(fec_ticks(&data.data) > 0)
+                }
                 Ok(Output::Event(_)) => {}
             }
         }
@@ -422,11 +592,18 @@ impl Call {
     }
 
     fn send(&mut self, packets: Vec<Packet>, from_server: bool) {
-        if self.muted_network {
-            return;
-        }
         for packet in packets {
-            let netem = if from_server { &mut self.to_client } else { &mut self.to_server };
+            if from_server && packet.bytes.starts_with(&[0, 1]) {
+                self.checked.push(packet.destination.to_string());
+            }
+            if self.muted_network {
+                continue;
+            }
+            let netem = if from_server {
+                &mut self.to_client
+            } else {
+                &mut self.to_server
+            };
             netem.handle_input(NetIn::Packet(self.now, packet));
         }
     }
@@ -434,7 +611,9 @@ impl Call {
     fn deliver(&mut self) {
         self.to_server.handle_input(NetIn::Timeout(self.now));
         while let Some(output) = self.to_server.poll_output() {
-            let NetOut::Packet(packet) = output else { continue };
+            let NetOut::Packet(packet) = output else {
+                continue;
+            };
             self.note_order(&packet.bytes);
             let mut wire = Wire::default();
             self.server.handle_datagram(
@@ -449,9 +628,19 @@ impl Call {
         }
         self.to_client.handle_input(NetIn::Timeout(self.now));
         while let Some(output) = self.to_client.poll_output() {
-            let NetOut::Packet(packet) = output else { continue };
-            let received = Receive::new(packet.proto, packet.source, packet.destination, &packet.bytes).unwrap();
-            self.client.handle_input(Input::Receive(self.now, received)).unwrap();
+            let NetOut::Packet(packet) = output else {
+                continue;
+            };
+            let received = Receive::new(
+                packet.proto,
+                packet.source,
+                packet.destination,
+                &packet.bytes,
+            )
+            .unwrap();
+            self.client
+                .handle_input(Input::Receive(self.now, received))
+                .unwrap();
             self.drain_client();
         }
     }
@@ -469,7 +658,13 @@ impl Call {
 
     fn take_events(&mut self) {
         let mut audio: Vec<Pcm> = Vec::new();
-        let (states, texts, answers) = (&mut self.server_states, &mut self.server_texts, &mut self.answers);
+        let (states, texts, answers) = (
+            &mut self.server_states,
+            &mut self.server_texts,
+            &mut self.answers,
+        );
+        let (server_video, bitrates) = (&mut self.server_video, &mut self.bitrates_bps);
+        let keyframe_requests = &mut self.server_keyframe_requests;
         self.hub.drain(|_, event| match event {
             HubEvent::Audio(pcm) => audio.push(pcm),
             HubEvent::Text(text) => texts.push(text),
@@ -477,12 +672,19 @@ impl Call {
             HubEvent::State(State::Disconnected) => states.push("disconnected".into()),
             HubEvent::State(State::Closed(reason)) => states.push(format!("closed: {reason}")),
             HubEvent::Answer(_, answer) => answers.push(answer.unwrap()),
-            _ => {}
+            HubEvent::Video(frame) => {
+                server_video.push((number_of(&frame.data), frame.contiguous, frame.keyframe));
+            }
+            HubEvent::KeyframeRequest => *keyframe_requests += 1,
+            HubEvent::Bitrate(rate) => bitrates.push(rate),
+            HubEvent::Warning(warning) => panic!("{warning}"),
         });
         for pcm in audio {
             self.frames += 1;
             self.seconds += pcm.samples.len() as f64 / 48_000.0;
-            let delay = self.now.saturating_duration_since(self.last_arrival + self.latency);
+            let delay = self
+                .now
+                .saturating_duration_since(self.last_arrival + self.latency);
             self.delay_ms_max = self.delay_ms_max.max(delay.as_secs_f64() * 1e3);
             if self.echoing {
                 self.server.link().playout.push(pcm);
@@ -493,7 +695,10 @@ impl Call {
 }
 
 fn certificate() -> DtlsCert {
-    str0m::crypto::from_feature_flags().dtls_provider.generate_certificate().unwrap()
+    str0m::crypto::from_feature_flags()
+        .dtls_provider
+        .generate_certificate()
+        .unwrap()
 }
 
 /// The recording, 16 kHz mono.
@@ -501,5 +706,22 @@ fn speech() -> Vec<i16> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/austen-0870.wav");
     let file = std::fs::read(path).unwrap();
     let start = file.windows(4).position(|chunk| chunk == b"data").unwrap() + 8;
-    file[start..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    file[start..]
+        .chunks_exact(2)
+        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect()
+}
+
+/// As much of a VP8 frame as the wire looks at (RFC 6386, section 9.1), with its number inside.
+fn vp8_frame(number: u32, bytes: usize) -> Vec<u8> {
+    let is_delta = !number.is_multiple_of(30);
+    let mut frame = vec![0; bytes];
+    frame[0] = u8::from(is_delta);
+    frame[3..6].copy_from_slice(&[0x9d, 0x01, 0x2a]);
+    frame[bytes - 4..].copy_from_slice(&number.to_be_bytes());
+    frame
+}
+
+fn number_of(frame: &[u8]) -> u32 {
+    u32::from_be_bytes(frame[frame.len() - 4..].try_into().unwrap())
 }

@@ -34,6 +34,7 @@ AUDIO: Final = 0
 TEXT: Final = 1
 STATE: Final = 2
 ANSWER: Final = 3
+WARNING: Final = 7
 
 _gatherers = ThreadPoolExecutor(GATHER_THREADS, thread_name_prefix="fastrtc-offer")
 
@@ -56,12 +57,13 @@ def ice_servers_of(configuration: dict[str, Any] | None) -> list[tuple[str, str,
     """The servers of an ``RTCConfiguration`` as ``(url, username, credential)``.
 
     Args:
-        configuration: ``{"iceServers": [{"urls": str | [str], "username": ..., "credential": ...}]}``.
+        configuration: ``{"iceServers": [{"urls": ..., "username": ..., "credential": ...}]}``,
+            "urls" one URL or a list.
 
     Raises:
         ValueError: it has another form.
     """
-    servers: Iterable[Any] = (configuration or {}).get("iceServers", [])
+    servers: Iterable[Any] = (configuration or {}).get("iceServers") or []
     found: list[tuple[str, str, str]] = []
     for server in servers:
         if not isinstance(server, dict) or not (server.get("urls") or server.get("url")):
@@ -70,7 +72,7 @@ def ice_servers_of(configuration: dict[str, Any] | None) -> list[tuple[str, str,
                 f"'credential'; received {type(server).__name__} "
                 f"{sorted(server) if isinstance(server, dict) else ''}".rstrip()
             )
-        urls = server.get("urls") or server.get("url")
+        urls: Any = server.get("urls") or server.get("url")
         user, password = str(server.get("username", "")), str(server.get("credential", ""))
         found += [(url, user, password) for url in ([urls] if isinstance(urls, str) else urls)]
     return found
@@ -103,11 +105,13 @@ class WebRTCDoor:
             ValueError: ``server_rtc_configuration`` has a wrong form.
         """
         servers = ice_servers_of(server_rtc_configuration)
+        plane = media_plane()
         hub = loop_hub()
         bitrate = self._allowed.rtp_params.get("maxBitrate")
+        from fastrtc._core import OfferError
 
         def answer() -> Peer:
-            return media_plane().accept(
+            return plane.accept(
                 hub.hub,
                 sdp,
                 audio=self._allowed.audio,
@@ -116,10 +120,9 @@ class WebRTCDoor:
                 rate_hz=input_rate_hz,
                 channels=input_channels,
                 ice_servers=servers,
+                close_after_s=self._allowed.reconnect_timeout_s,
                 audio_bitrate_bps=None if bitrate is None or self._allowed.video else int(bitrate),
             )
-
-        from fastrtc._core import OfferError
 
         try:
             peer = await asyncio.get_running_loop().run_in_executor(_gatherers, answer)
@@ -188,6 +191,8 @@ class WebRTCTransport:
                 session.on_closed(detail)
         elif kind == ANSWER:
             self._answered(content, *detail)
+        elif kind == WARNING:
+            logger.warning("session %s: %s", session.id, content)
 
     def play(self, audio: AudioChunk) -> None:
         """Hands audio to the pacer."""

@@ -1,0 +1,284 @@
+//! Offers that nobody sane would send: whatever the bytes, the outcome is an answer or a refusal.
+//!
+//! Real offers are mutated from fixed seeds, so that a failure can be repeated. What is checked is
+//! `offer::inspect` and `engine::answer`, str0m's parser and negotiation included.
+
+use std::time::{Duration, Instant};
+
+use _core::engine::{self, EngineConfig, LocalAddresses};
+use _core::handover::Refusal;
+use _core::offer::{self, Allowed, MAX_SDP_BYTES, Offer};
+use proptest::prelude::*;
+use str0m::config::DtlsCert;
+
+const REAL: [&str; 2] = [
+    include_str!("offers/chromium.sdp"),
+    include_str!("offers/aiortc.sdp"),
+];
+const MUTANTS: u64 = 20_000;
+/// Far more than the longest offer takes; an attacker must not buy time with a few bytes.
+const LONGEST: Duration = Duration::from_millis(500);
+const EVERYTHING: Allowed = Allowed {
+    audio: true,
+    video: true,
+    extra_tracks: true,
+};
+const ODD_VALUES: [&str; 12] = [
+    "",
+    "0",
+    "-1",
+    "255",
+    "65536",
+    "4294967296",
+    "18446744073709551616",
+    "99999999999999999999999999999999999999",
+    "\u{e9}",
+    "\0",
+    "::",
+    "/ /;=,",
+];
+
+/// A small generator of its own (xorshift64*), the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound.max(1)
+    }
+}
+
+fn mutant(seed: u64) -> String {
+    let mut dice = Dice::new(seed);
+    let mut lines: Vec<String> = REAL[dice.below(REAL.len())]
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    for _ in 0..=dice.below(4) {
+        mutate(&mut lines, &mut dice);
+    }
+    let end = ["\r\n", "\r\n", "\r\n", "\n"][dice.below(4)];
+    let mut sdp = lines.join(end);
+    if dice.below(8) != 0 {
+        sdp.push_str(end);
+    }
+    sdp
+}
+
+fn mutate(lines: &mut Vec<String>, dice: &mut Dice) {
+    let (here, there) = (dice.below(lines.len()), dice.below(lines.len()));
+    match dice.below(9) {
+        0 if lines.len() > 1 => drop(lines.remove(here)),
+        1 => lines.insert(here, lines[there].clone()),
+        2 => lines.swap(here, there),
+        3 => lines.truncate(here + 1),
+        4 => {
+            let other: Vec<_> = REAL[dice.below(REAL.len())].lines().collect();
+            lines.insert(here, other[dice.below(other.len())].to_owned());
+        }
+        5 => replace_value(&mut lines[here], dice),
+        6 => {
+            // One character for another.
+            let mut characters: Vec<char> = lines[here].chars().collect();
+            if !characters.is_empty() {
+                let at = dice.below(characters.len());
+                characters[at] = char::from(dice.below(256) as u8);
+                lines[here] = characters.into_iter().collect();
+            }
+        }
+        7 => {
+            let keep = dice.below(lines[here].chars().count());
+            lines[here] = lines[here].chars().take(keep).collect();
+        }
+        _ => {
+            // A piece of the offer again, as often as fits.
+            let (from, to) = (here.min(there), here.max(there));
+            let piece = lines[from..to].to_vec();
+            for _ in 0..=dice.below(20) {
+                lines.splice(to..to, piece.iter().cloned());
+            }
+        }
+    }
+}
+
+/// Puts an odd value where a number or a word was.
+fn replace_value(line: &mut String, dice: &mut Dice) {
+    let odd = ODD_VALUES[dice.below(ODD_VALUES.len())];
+    let separator = [' ', ':', '=', '/', ';'][dice.below(5)];
+    let parts: Vec<&str> = line.split(separator).collect();
+    let at = dice.below(parts.len());
+    let replaced: Vec<&str> = parts
+        .iter()
+        .enumerate()
+        .map(|(n, part)| if n == at { odd } else { *part })
+        .collect();
+    *line = replaced.join(&separator.to_string());
+}
+
+fn certificate() -> DtlsCert {
+    str0m::crypto::from_feature_flags()
+        .dtls_provider
+        .generate_certificate()
+        .expect("a certificate")
+}
+
+fn answer(sdp: &str, offer: &Offer, certificate: &DtlsCert) -> Result<String, Refusal> {
+    let config = EngineConfig {
+        channels: 1,
+        ice_lite: false,
+    };
+    let addresses = LocalAddresses {
+        udp: vec!["192.0.2.1:8000".parse().unwrap()],
+        ..LocalAddresses::default()
+    };
+    let (mut rtc, answer) = engine::answer(
+        sdp,
+        offer,
+        config,
+        certificate.clone(),
+        &addresses,
+        Instant::now(),
+    )?;
+    // What plane.rs does next.
+    assert!(!rtc.direct_api().local_ice_credentials().ufrag.is_empty());
+    Ok(answer)
+}
+
+fn must_be_named(refusal: &Refusal, sdp: &str) {
+    assert!(
+        ["invalid_sdp", "unsupported_media"].contains(&refusal.kind),
+        "{}",
+        refusal.kind
+    );
+    assert!(
+        !refusal.message.is_empty(),
+        "a refusal without a reason for {sdp:?}"
+    );
+}
+
+#[test]
+fn real_offers_are_answered() {
+    let certificate = certificate();
+    for sdp in REAL {
+        let offer = offer::inspect(sdp, EVERYTHING).unwrap();
+        assert!(
+            answer(sdp, &offer, &certificate)
+                .unwrap()
+                .starts_with("v=0")
+        );
+    }
+}
+
+#[test]
+fn mutated_offers_are_answered_or_refused() {
+    let certificate = certificate();
+    let mut answered = 0;
+    for seed in 0..MUTANTS {
+        let sdp = mutant(seed);
+        let started = Instant::now();
+        match offer::inspect(&sdp, EVERYTHING).and_then(|offer| answer(&sdp, &offer, &certificate))
+        {
+            Ok(_) => answered += 1,
+            Err(refusal) => must_be_named(&refusal, &sdp),
+        }
+        assert!(
+            started.elapsed() < LONGEST,
+            "seed {seed} took {:?}",
+            started.elapsed()
+        );
+    }
+    // Else the mutants are too wild to reach the negotiation.
+    assert!(
+        answered > MUTANTS / 10,
+        "only {answered} of {MUTANTS} mutants were answered"
+    );
+}
+
+#[test]
+fn the_longest_offers_are_answered_or_refused_soon() {
+    let certificate = certificate();
+    let head = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-ufrag:abcd\r\n\
+        a=ice-pwd:0123456789012345678901\r\na=setup:actpass\r\na=fingerprint:sha-256 00:11:22\r\n";
+    let channel = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n";
+    let audio =
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:111 opus/48000/2\r\n";
+    let repeated: [&dyn Fn(usize) -> String; 6] = [
+        &|n| format!("{channel}a=mid:{n}\r\n"),
+        &|n| format!("{audio}a=sendrecv\r\na=mid:{n}\r\n"),
+        &|n| format!("{audio}a=sendrecv\r\na=mid:{n}\r\na=ssrc:{n} cname:x\r\n"),
+        &|n| {
+            format!(
+                "a=candidate:1 1 udp 1 192.0.2.7 {} typ host\r\n",
+                n % 65_536
+            )
+        },
+        &|n| format!("a=rtpmap:{} opus/48000/2\r\n", n % 128),
+        &|n| format!("a=ssrc:{n} msid:a b\r\n"),
+    ];
+    for (kind, line) in repeated.iter().enumerate() {
+        let mids = [0, 100, 700, 900].map(|n| n.to_string()).join(" ");
+        let mut sdp =
+            format!("{head}a=group:BUNDLE first {mids}\r\n{audio}a=sendrecv\r\na=mid:first\r\n");
+        for n in 0.. {
+            let line = line(n);
+            if sdp.len() + line.len() > MAX_SDP_BYTES {
+                break;
+            }
+            sdp.push_str(&line);
+        }
+        let started = Instant::now();
+        let outcome =
+            offer::inspect(&sdp, EVERYTHING).and_then(|offer| answer(&sdp, &offer, &certificate));
+        eprintln!(
+            "kind {kind}: {:?} {:?}",
+            started.elapsed(),
+            outcome.as_ref().err().map(|e| &e.message)
+        );
+        assert!(
+            started.elapsed() < LONGEST,
+            "kind {kind} took {:?}",
+            started.elapsed()
+        );
+        if let Err(refusal) = outcome {
+            must_be_named(&refusal, "a long offer");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_inspected(sdp in "\\PC*", extra_tracks: bool) {
+        let allowed = Allowed { extra_tracks, ..EVERYTHING };
+        for sdp in [sdp.clone(), format!("v=0\r\n{sdp}"), format!("v=0\r\na=fingerprint:x y\r\nm={sdp}")] {
+            if let Err(refusal) = offer::inspect(&sdp, allowed) {
+                must_be_named(&refusal, &sdp);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_any_kind_are_inspected(
+        lines in prop::collection::vec(
+            ("(v=|m=|m=audio |m=video 0 |a=rtpmap:|a=fmtp:|a=fingerprint:|a=|c=)", "[ -~]{0,40}"),
+            0..20,
+        ),
+        audio: bool,
+        video: bool,
+    ) {
+        let mut sdp = String::from("v=0\r\n");
+        for (name, value) in lines {
+            sdp.push_str(&format!("{name}{value}\r\n"));
+        }
+        if let Err(refusal) = offer::inspect(&sdp, Allowed { audio, video, extra_tracks: false }) {
+            must_be_named(&refusal, &sdp);
+        }
+    }
+}
