@@ -11,10 +11,11 @@ use str0m::config::DtlsCert;
 use str0m::format::{Codec, FormatParams};
 use str0m::media::Frequency;
 use str0m::net::TcpType;
+use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc, RtcConfig};
 
 use crate::handover::Refusal;
-use crate::offer::{self, Offer};
+use crate::offer;
 
 /// Our RTP payload type for Opus; the answer takes the offer's number.
 const OPUS_PAYLOAD_TYPE: u8 = 111;
@@ -45,9 +46,11 @@ pub struct EngineConfig {
     pub channels: u8,
     /// Answer connectivity checks only.
     pub ice_lite: bool,
+    /// The stream has video, now or after a renegotiation.
+    pub video: bool,
 }
 
-/// Builds an engine and answers `sdp`, whose facts are in `offer`.
+/// Builds an engine and answers `sdp`.
 ///
 /// str0m panics over some offers (one payload type for two codecs, say). The engine is new, so
 /// nothing else is lost with it: such an offer is refused like any other that makes no sense.
@@ -56,14 +59,13 @@ pub struct EngineConfig {
 /// `invalid_sdp` when the engine cannot make sense of the offer.
 pub fn answer(
     sdp: &str,
-    offer: &Offer,
     config: EngineConfig,
     certificate: DtlsCert,
     addresses: &LocalAddresses,
     now: Instant,
 ) -> Result<(Rtc, String), Refusal> {
     catch_unwind(AssertUnwindSafe(|| {
-        negotiate(sdp, offer, config, certificate, addresses, now)
+        negotiate(sdp, config, certificate, addresses, now)
     }))
     .unwrap_or_else(|_panic| {
         Err(offer::invalid(
@@ -74,7 +76,6 @@ pub fn answer(
 
 fn negotiate(
     sdp: &str,
-    offer: &Offer,
     config: EngineConfig,
     certificate: DtlsCert,
     addresses: &LocalAddresses,
@@ -82,9 +83,7 @@ fn negotiate(
 ) -> Result<(Rtc, String), Refusal> {
     let parsed = SdpOffer::from_sdp_string(sdp)
         .map_err(|error| offer::invalid(format!("the offer does not parse: {error}")))?;
-    let mut rtc = rtc_config(config, offer.video)
-        .set_dtls_cert(certificate)
-        .build(now);
+    let mut rtc = rtc_config(config).set_dtls_cert(certificate).build(now);
     for candidate in candidates(addresses) {
         rtc.add_local_candidate(candidate);
     }
@@ -95,7 +94,7 @@ fn negotiate(
     Ok((rtc, answer.to_sdp_string()))
 }
 
-fn rtc_config(config: EngineConfig, video: bool) -> RtcConfig {
+fn rtc_config(config: EngineConfig) -> RtcConfig {
     let mut engine = RtcConfig::new()
         .set_ice_lite(config.ice_lite)
         .clear_codecs()
@@ -118,13 +117,20 @@ fn rtc_config(config: EngineConfig, video: bool) -> RtcConfig {
             ..FormatParams::default()
         },
     );
-    if video {
+    if config.video {
         engine = engine
             .enable_vp8(true)
             .enable_h264(true)
             .enable_vp9(true)
             .enable_av1(true)
             .enable_bwe(Some(Bitrate::from(INITIAL_VIDEO_BITRATE_BPS)));
+    } else {
+        // Transport-wide feedback would cost two packets for five of audio, to no end: nothing
+        // here adapts to it.
+        engine = engine
+            .clear_extension_map()
+            .set_extension(1, Extension::AudioLevel)
+            .set_extension(4, Extension::RtpMid);
     }
     engine
 }

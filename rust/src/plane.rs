@@ -259,10 +259,10 @@ impl Plane {
         let engine = EngineConfig {
             channels: request.config.channels,
             ice_lite: self.config.ice_lite,
+            video: request.config.allowed.video,
         };
         let certificate = self.certificate.clone();
-        let (mut rtc, answer) =
-            engine::answer(request.sdp, &offer, engine, certificate, &addresses, now)?;
+        let (mut rtc, answer) = engine::answer(request.sdp, engine, certificate, &addresses, now)?;
 
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let link = Arc::new(Link {

@@ -132,19 +132,14 @@ fn answer(sdp: &str, offer: &Offer, certificate: &DtlsCert) -> Result<String, Re
     let config = EngineConfig {
         channels: 1,
         ice_lite: false,
+        video: offer.video,
     };
     let addresses = LocalAddresses {
         udp: vec!["192.0.2.1:8000".parse().unwrap()],
         ..LocalAddresses::default()
     };
-    let (mut rtc, answer) = engine::answer(
-        sdp,
-        offer,
-        config,
-        certificate.clone(),
-        &addresses,
-        Instant::now(),
-    )?;
+    let (mut rtc, answer) =
+        engine::answer(sdp, config, certificate.clone(), &addresses, Instant::now())?;
     // What plane.rs does next.
     assert!(!rtc.direct_api().local_ice_credentials().ufrag.is_empty());
     Ok(answer)

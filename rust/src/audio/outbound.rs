@@ -16,15 +16,17 @@ use super::{AudioError, FRAME_TICKS, Pcm};
 /// The time between two ticks.
 const FRAME: Duration = Duration::from_millis(20);
 
-/// A tick missed by this much or more moves all that follow.
-const MAX_TICK_DELAY: Duration = Duration::from_millis(40);
+/// A tick at which audio waited, missed by less than this because the machine was busy, is made up
+/// for at once, as if the network had held the packets up. Otherwise each stall would delay a live
+/// source for the rest of the call. A tick missed by more moves all that follow.
+const MAX_TICK_DELAY: Duration = Duration::from_millis(200);
 
 /// How long after its tick a partial frame waits for the rest.
 const PARTIAL_WAIT: Duration = FRAME;
 
 /// How long after a tick with nothing to send silence begins. A live source that is late by less
 /// has its frames sent as they come, and loses nothing.
-const STARVING_WAIT: Duration = MAX_TICK_DELAY;
+const STARVING_WAIT: Duration = Duration::from_millis(40);
 
 /// The most slots that a source which stalled may make up for.
 const MAX_MISSED_SLOTS: u32 = 10;
@@ -289,7 +291,12 @@ impl Outbound {
         if !is_user && !self.cleared {
             self.missed_slots = (self.missed_slots + slots + 1).min(MAX_MISSED_SLOTS);
         }
-        if delay < MAX_TICK_DELAY {
+        let moves = if is_user {
+            MAX_TICK_DELAY
+        } else {
+            STARVING_WAIT
+        };
+        if delay < moves {
             self.next_tick = Some(tick + FRAME);
         } else {
             self.stats.late_ticks += u64::from(is_user);

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::turn::{Relay, RelayConfig, RelayEvent, RelayFailure, SendOutcome};
-use super::{BindingQuery, Transport};
+use super::{BindingQuery, QueryState, Transport};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -400,14 +400,16 @@ fn coturn_tells_the_server_reflexive_address() {
     let coturn = Coturn::with_loopback_peers();
     let socket = udp_socket();
     let local = socket.local_addr().unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let mut query = BindingQuery::new(coturn.address, local, Instant::now());
-    while let Some(datagram) = query.poll_transmit(Instant::now()) {
-        socket.send_to(&datagram, query.server()).unwrap();
-    }
     let mut buffer = [0; 2048];
-    let (len, from) = socket.recv_from(&mut buffer).unwrap();
-    assert_eq!(
-        query.handle_response(&buffer[..len], from, Instant::now()),
-        Some(local)
-    );
+    while *query.state() == QueryState::Waiting {
+        while let Some(datagram) = query.poll_transmit(Instant::now()) {
+            socket.send_to(&datagram, query.server()).unwrap();
+        }
+        if let Ok((len, from)) = socket.recv_from(&mut buffer) {
+            query.handle_response(&buffer[..len], from, Instant::now());
+        }
+    }
+    assert_eq!(*query.state(), QueryState::Mapped(local));
 }

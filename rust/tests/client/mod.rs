@@ -195,9 +195,9 @@ impl Call {
         let engine = EngineConfig {
             channels: 1,
             ice_lite: false,
+            video,
         };
-        let (rtc, answer) =
-            engine::answer(&sdp, &facts, engine, certificate, &addresses, now).unwrap();
+        let (rtc, answer) = engine::answer(&sdp, engine, certificate, &addresses, now).unwrap();
         let hub = Arc::new(Hub::new().unwrap());
         let link = Arc::new(Link {
             mailbox: Arc::new(Mailbox::new(1, Arc::clone(&hub))),

@@ -58,8 +58,9 @@ class InboundAudio:
                 waiter.set_result(None)
 
     async def wait(self) -> None:
-        """Returns once there is something to take."""
-        if not self._frames:
+        """Returns once there is something to take; after :meth:`close` never."""
+        # Not once only: what woke us may have been dropped again by a close.
+        while not self._frames:
             self._waiter = waiter = self._loop.create_future()
             await waiter
 

@@ -122,14 +122,32 @@ fn queued_audio_leaves_every_20_ms_without_drift() {
 }
 
 #[test]
-fn a_poll_that_is_40_ms_late_moves_the_ticks() {
+fn a_stall_of_the_machine_is_made_up_for_at_once() {
     let mut track = Track::new(1);
     track.play(400.0);
     track.run_to(50.0);
     track.now_ms = 145.0;
     track.poll();
     track.run_to(200.0);
-    assert_eq!(track.times_ms(), [0.0, 20.0, 40.0, 145.0, 165.0, 185.0]);
+    assert_eq!(
+        track.times_ms(),
+        [
+            0.0, 20.0, 40.0, 145.0, 145.0, 145.0, 145.0, 145.0, 160.0, 180.0, 200.0
+        ]
+    );
+    assert_eq!(track.sent.last().unwrap().1.rtp_time, 10 * 960);
+    assert_eq!(track.outbound.stats().late_ticks, 0);
+}
+
+#[test]
+fn a_poll_that_is_200_ms_late_moves_the_ticks() {
+    let mut track = Track::new(1);
+    track.play(400.0);
+    track.run_to(50.0);
+    track.now_ms = 260.0;
+    track.poll();
+    track.run_to(300.0);
+    assert_eq!(track.times_ms(), [0.0, 20.0, 40.0, 260.0, 280.0, 300.0]);
     assert_eq!(track.sent.last().unwrap().1.rtp_time, 5 * 960);
     assert_eq!(track.outbound.stats().late_ticks, 1);
 }
