@@ -207,6 +207,9 @@ def main() -> None:
     wanted = options.only.split(",")
     if unknown := set(wanted) - set(names):
         parser.error(f"--only knows {', '.join(names)}, not {', '.join(sorted(unknown))}")
+    # Other work on this machine would be measured too; only the superuser may go before it.
+    if os.geteuid() == 0:
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
     bench = Bench(options.quick)
     for name in wanted:
         measure: Callable[[], None] = getattr(bench, name)

@@ -24,6 +24,7 @@ T = TypeVar("T")
 Samples = npt.NDArray[np.int16]
 RATE_HZ = 48000
 HARNESS = Path(__file__).with_name("page") / "harness.js"
+CLIENT = Path(__file__).resolve().parents[2] / "src" / "fastrtc" / "ui" / "client" / "call.js"
 CALL_TIMEOUT_S = 60.0
 FLAGS = [
     "--no-sandbox",
@@ -83,7 +84,9 @@ class Chromium:
         page = await context.new_page()
 
         async def answer(route: Route) -> None:
-            if route.request.url.endswith(".js"):
+            if route.request.url.endswith("/call.js"):
+                await route.fulfill(path=CLIENT, content_type="text/javascript")
+            elif route.request.url.endswith("/harness.js"):
                 await route.fulfill(path=HARNESS, content_type="text/javascript")
             else:
                 await route.fulfill(
@@ -136,6 +139,26 @@ class Tab:
         """Makes a call; options are harness.js's ``CallOptions``."""
         made = self.call("connect", options)
         return Call(self, made["id"], made["answer"])
+
+    def hide_addresses(self) -> None:
+        """From now on the server learns this page's addresses only from its packets."""
+        self.call("hideAddresses")
+
+    def dial(self, **options: Any) -> "Dialled":
+        """Makes a call with the shipped browser client; options are call.js's ``CallOptions``."""
+        return Dialled(self, self.call("dial", options))
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+        """Asks again and again until the condition holds.
+
+        Raises:
+            TimeoutError: it never did.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {timeout_s} s")
+            time.sleep(0.05)
 
     def loopback(self, seconds: float) -> Samples:
         """Sends the microphone from one peer of this page to another; shape (n, 2): sent, heard."""
@@ -227,6 +250,47 @@ class Call:
     def close(self) -> None:
         """Hangs up."""
         self._tab.call("close", self.id)
+
+
+class Dialled:
+    """A call made with the browser client that the package ships."""
+
+    def __init__(self, tab: Tab, webrtc_id: str) -> None:
+        self.id = webrtc_id
+        self._tab = tab
+
+    def report(self) -> dict[str, Any]:
+        """``state``, all ``states`` so far, ``reason``, ``messages``, ``connectMs``."""
+        report: dict[str, Any] = self._tab.call("dialled", self.id)
+        return report
+
+    def wait(self, state: str, timeout_s: float) -> dict[str, Any]:
+        """Waits for a state.
+
+        Raises:
+            TimeoutError: with the last report in it.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (report := self.report())["state"] != state:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"after {timeout_s} s the call is {report}")
+            time.sleep(0.05)
+        return report
+
+    def record(self, seconds: float) -> Samples:
+        """What the page hears from now on, sample by sample at 48 kHz: (n,), stereo (n, 2)."""
+        self._tab.call("dialledTake", self.id)
+        time.sleep(seconds)
+        return _decode(self._tab.call("dialledTake", self.id))
+
+    def send(self, message: str | dict[str, Any]) -> bool:
+        """Sends over the data channel; False when it is not open."""
+        sent: bool = self._tab.call("dialledSend", self.id, message)
+        return sent
+
+    def hang_up(self) -> None:
+        """Ends the call."""
+        self._tab.call("hangUp", self.id)
 
 
 def _decode(recording: dict[str, Any]) -> Samples:

@@ -72,16 +72,12 @@ function encode(chunks) {
   return btoa(text);
 }
 
+/** The microphone as it is. */
+const RAW = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+
 /** @param {number} channels */
 function microphone(channels) {
-  return navigator.mediaDevices.getUserMedia({
-    audio: {
-      channelCount: channels,
-      echoCancellation: false,
-      noiseSuppression: false,
-      autoGainControl: false,
-    },
-  });
+  return navigator.mediaDevices.getUserMedia({ audio: { ...RAW, channelCount: channels } });
 }
 
 /** Asks for stereo in the opus line of a description. @param {string} sdp */
@@ -254,7 +250,59 @@ const call = (id) => {
   return found;
 };
 
+/**
+ * The shipped browser client's calls, by id.
+ * @type {Map<string, import("../../../src/fastrtc/ui/client/call.js").Call>}
+ */
+const dialled = new Map();
+
+/** Keeps this browser's addresses from the server, which then can only answer to where packets come from. */
+function hideAddresses() {
+  const real = window.fetch;
+  window.fetch = async (input, init) => {
+    const body = JSON.parse(String(init?.body ?? "{}"));
+    if (body.type === "ice-candidate") return new Response('{"status": "success"}');
+    const shown = (body.sdp ?? "").replace(/a=candidate:[^\r\n]*\r\n/g, "");
+    return real(input, { ...init, body: JSON.stringify({ ...body, sdp: shown }) });
+  };
+}
+
 const harness = {
+  hideAddresses,
+  /** Calls with the shipped browser client. @param {object} options */
+  async dial(options) {
+    // @ts-expect-error The test's server has it there.
+    const { Call } = await import("/__harness__/call.js");
+    const made = new Call({ url: "/webrtc/offer", constraints: RAW, ...options });
+    dialled.set(made.id, made);
+    /** @type {string[]} */
+    made.states = [];
+    made.messages = [];
+    made.addEventListener("state", () => made.states.push(made.state));
+    made.addEventListener("message", (/** @type {CustomEvent} */ { detail }) => made.messages.push(detail));
+    made.addEventListener("track", () => {
+      made.audio = new Audio();
+      made.audio.muted = true;
+      made.audio.srcObject = made.heard;
+      made.audio.play();
+      made.recorder = new Recorder(made.heard.getAudioTracks()[0]);
+    });
+    await made.start();
+    return made.id;
+  },
+  /** What is known of a dialled call. @param {string} id */
+  dialled(id) {
+    const { state, states, reason, messages, connectMs } = /** @type {any} */ (dialled.get(id));
+    return { state, states, reason, messages, connectMs };
+  },
+  /** @param {string} id */
+  dialledTake: (id) => /** @type {any} */ (dialled.get(id)).recorder.take(),
+  /** @param {string} id @param {string | object} message */
+  dialledSend: (id, message) => dialled.get(id)?.send(message),
+  /** What was offered last. @param {string} id */
+  dialledOffer: (id) => dialled.get(id)?.pc?.localDescription?.sdp,
+  /** @param {string} id */
+  hangUp: (id) => dialled.get(id)?.close(),
   /** @param {CallOptions} options */
   async connect(options) {
     const made = new Call(options);
