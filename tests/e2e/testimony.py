@@ -11,7 +11,7 @@ from e2e.apps.witness import Life, Testimony
 PATIENCE_S = 15.0
 
 
-def testimony(url: str, webrtc_id: str) -> Testimony:
+def account(url: str, webrtc_id: str) -> Testimony:
     """What the app knows of a connection now."""
     answer = httpx.get(f"{url}/witness/{webrtc_id}", timeout=PATIENCE_S)
     answer.raise_for_status()
@@ -25,7 +25,7 @@ def life(url: str, webrtc_id: str) -> Life:
     Raises:
         AssertionError: it had none, or several.
     """
-    handlers = testimony(url, webrtc_id)["handlers"]
+    handlers = account(url, webrtc_id)["handlers"]
     assert len(handlers) == 1, handlers
     return handlers[0]
 
@@ -40,7 +40,7 @@ def wait_for_life(
     """
     deadline = time.monotonic() + timeout_s
     while True:
-        handlers = testimony(url, webrtc_id)["handlers"]
+        handlers = account(url, webrtc_id)["handlers"]
         if len(handlers) == 1 and condition(handlers[0]):
             return handlers[0]
         if time.monotonic() > deadline:
