@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -45,6 +47,26 @@ class House:
     async def candidate(self, text: Any = "candidate:1", webrtc_id: str = "me") -> Any:
         body = Body(type="ice-candidate", candidate={"candidate": text}, webrtc_id=webrtc_id)
         return await self.offers.handle(body)
+
+
+def test_a_session_that_has_ended_is_forgotten() -> None:
+    """Pitfall 7: whoever keeps a transport keeps its session, handler and all."""
+
+    async def visit(house: House) -> weakref.ref[Any]:
+        await house.offer()
+        session = house.factory.registry.all()[0]
+        session.close("done")
+        await session.wait_ended()
+        house.door.transports.clear()
+        return weakref.ref(session)
+
+    async def check() -> None:
+        house = House()
+        remains = await visit(house)
+        gc.collect()
+        assert remains() is None
+
+    run(check())
 
 
 def test_an_offer_is_answered_and_takes_a_slot() -> None:

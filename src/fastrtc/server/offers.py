@@ -13,8 +13,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from fastrtc.errors import (
     ConnectionAlreadyExists,
@@ -70,12 +69,6 @@ class Door(Protocol):
     ) -> PendingConnection: ...
 
 
-@dataclass
-class _Peer:
-    transport: WebRTCTransport
-    fingerprint: str
-
-
 class Offers:
     """The signalling of one stream.
 
@@ -98,7 +91,8 @@ class Offers:
         self._door: Door = WebRTCDoor(allowed=allowed) if door is None else door
         self._early = EarlyCandidates()
         self._accepting: Counter[str] = Counter()
-        self._peers: weakref.WeakKeyDictionary[Session, _Peer] = weakref.WeakKeyDictionary()
+        # Not their transports, which hold the sessions: then none would ever be forgotten.
+        self._fingerprints: weakref.WeakKeyDictionary[Session, str] = weakref.WeakKeyDictionary()
 
     async def handle(self, body: Body, principal: Any = None) -> dict[str, Any]:
         """Answers one request.
@@ -139,12 +133,13 @@ class Offers:
             pending.discard()
             raise
         try:
-            session.open(lambda _: self._attach(session, pending))
+            session.open(pending.attach)
         except BaseException:
             session.close("the connection could not be started")
             pending.discard()
             raise
-        transport = self._peers[session].transport
+        self._fingerprints[session] = pending.fingerprint
+        transport = _transport_of(session)
         for candidate in self._early.take(webrtc_id, time.monotonic()):
             try:
                 transport.add_candidate(candidate)
@@ -152,17 +147,11 @@ class Offers:
                 logger.info("session %s: early candidate ignored: %s", webrtc_id, error)
         return pending.answer_sdp
 
-    def _attach(self, session: Session, pending: PendingConnection) -> Transport:
-        transport = pending.attach(session)
-        self._peers[session] = _Peer(transport, pending.fingerprint)
-        return transport
-
     async def _renegotiate(self, session: Session, sdp: str) -> str:
-        peer = self._peers.get(session)
-        fingerprint = fingerprint_of(sdp)
-        if peer is None or fingerprint is None or fingerprint != peer.fingerprint:
+        known = self._fingerprints.get(session)
+        if known is None or fingerprint_of(sdp) != known:
             raise ConnectionAlreadyExists(session.id)
-        return await _on_loop_of(session, peer.transport.renegotiate(sdp))
+        return await _on_loop_of(session, _transport_of(session).renegotiate(sdp))
 
     async def _candidate(self, webrtc_id: str, init: dict[str, Any] | None) -> dict[str, Any]:
         text = candidate_text(init)
@@ -172,12 +161,12 @@ class Offers:
                 raise ConnectionClosed(f"connection {webrtc_id!r} has ended")
             if not self._early.hold(webrtc_id, text, time.monotonic()):
                 raise UnknownConnection(webrtc_id)
-        elif (peer := self._peers.get(session)) is None:
+        elif session not in self._fingerprints:
             raise UnknownConnection(webrtc_id)
         else:
 
             async def add() -> None:
-                peer.transport.add_candidate(text)
+                _transport_of(session).add_candidate(text)
 
             await _on_loop_of(session, add())
         return {"status": "success"}
@@ -223,6 +212,11 @@ async def _on_loop_of(session: Session, coroutine: Coroutine[Any, Any, T]) -> T:
     if session.loop is asyncio.get_running_loop():
         return await coroutine
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, session.loop))
+
+
+def _transport_of(session: Session) -> WebRTCTransport:
+    """The transport of a session that came by an offer."""
+    return cast(WebRTCTransport, session.transport)
 
 
 def _answer(sdp: str) -> dict[str, Any]:
