@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 __all__ = ["Body"]
+
+
+def _refuse_half_characters(text: str) -> str:
+    """JSON can spell half of a surrogate pair ("\\ud800"), which no encoding can carry on."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {error.start} is half of a surrogate pair") from None
+    return text
+
+
+Text: TypeAlias = Annotated[str, AfterValidator(_refuse_half_characters)]
 
 
 class Body(BaseModel):
@@ -19,10 +31,10 @@ class Body(BaseModel):
         webrtc_id: the client's own name for the connection.
     """
 
-    sdp: str | None = None
+    sdp: Text | None = None
     candidate: dict[str, Any] | None = None
     type: Literal["offer", "ice-candidate"]
-    webrtc_id: str = Field(min_length=1, max_length=256)
+    webrtc_id: Text = Field(min_length=1, max_length=256)
 
     @model_validator(mode="after")
     def _offer_has_sdp(self) -> Self:
