@@ -211,7 +211,8 @@ def of_this_process() -> dict[str, Any]:
     status = (own / "status").read_text()
     kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
     return {
-        "threads": sorted(path.read_text().strip() for path in own.glob("task/*/comm")),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "system_threads": sorted(path.read_text().strip() for path in own.glob("task/*/comm")),
         "descriptors": len(list((own / "fd").iterdir())),
         "rss_mb": int(kilobytes) / 1024,
     }
