@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakKeyDictionary
 
 from fastrtc.errors import ConfigurationError, MissingExtension
 from fastrtc.settings import MediaSettings, freeze_settings
@@ -23,7 +23,7 @@ __all__ = ["LoopHub", "Sink", "loop_hub", "media_plane", "shutdown_media_plane"]
 _lock = threading.Lock()
 _plane: MediaPlane | None = None
 _plane_pid = 0
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopHub] = WeakKeyDictionary()
+_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopHub] = weakref.WeakKeyDictionary()
 
 
 class Sink(Protocol):
@@ -98,19 +98,22 @@ class LoopHub:
         from fastrtc._core import Hub
 
         self.hub: Hub = Hub()
-        self._loop = loop
+        # Weak, because the table of hubs is keyed by loops and must not keep them.
+        self._loop = weakref.ref(loop)
         self._sinks: dict[int, Sink] = {}
 
     def add(self, peer_id: int, sink: Sink) -> None:
         """Events of the peer go to ``sink`` from now on."""
-        if not self._sinks:
-            self._loop.add_reader(self.hub.fileno(), self._drain)
+        loop = self._loop()
+        if not self._sinks and loop is not None:
+            loop.add_reader(self.hub.fileno(), self._drain)
         self._sinks[peer_id] = sink
 
     def remove(self, peer_id: int) -> None:
         """Forgets the peer; idempotent."""
-        if self._sinks.pop(peer_id, None) is not None and not self._sinks:
-            self._loop.remove_reader(self.hub.fileno())
+        loop = self._loop()
+        if self._sinks.pop(peer_id, None) is not None and not self._sinks and loop is not None:
+            loop.remove_reader(self.hub.fileno())
 
     def _drain(self) -> None:
         sinks = self._sinks
