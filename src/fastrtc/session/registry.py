@@ -6,7 +6,9 @@ processes can be added behind the same interface. Safe from any thread; starts a
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["Connections", "Handlers", "Registry", "SessionInfo", "Sessions"]
 
 CLOSED_KEPT: Final = 1000
+
+_registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+
+
+def _start_afresh() -> None:
+    for registry in _registries:
+        registry.start_afresh()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,13 @@ class Registry:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._closed: deque[SessionInfo] = deque(maxlen=CLOSED_KEPT)
+        _registries.add(self)
+
+    def start_afresh(self) -> None:
+        """In a forked child: the parent's sessions are not here and hold no slot."""
+        self._lock = threading.Lock()
+        self._sessions = {}
+        self._closed.clear()
 
     def __len__(self) -> int:
         return len(self._sessions)

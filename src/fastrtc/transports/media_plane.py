@@ -33,6 +33,16 @@ class Sink(Protocol):
         """One event, as ``fastrtc._core`` describes them."""
 
 
+def _start_afresh() -> None:
+    """In a forked child: whoever held the lock in the parent does not exist here."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
+
+
 def media_plane() -> MediaPlane:
     """The running media plane of this process.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
@@ -36,7 +37,20 @@ STATE: Final = 2
 ANSWER: Final = 3
 WARNING: Final = 7
 
-_gatherers = ThreadPoolExecutor(GATHER_THREADS, thread_name_prefix="fastrtc-offer")
+
+def _make_gatherers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(GATHER_THREADS, thread_name_prefix="fastrtc-offer")
+
+
+def _start_afresh() -> None:
+    """In a forked child: the parent's threads are not there, though its executor counts them."""
+    global _gatherers
+    _gatherers = _make_gatherers()
+
+
+_gatherers = _make_gatherers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
 
 
 def fingerprint_of(sdp: str) -> str | None:
