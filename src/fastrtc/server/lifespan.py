@@ -40,29 +40,55 @@ def with_lifespan(inner: Lifespan, factory: SessionFactory) -> Lifespan:
         async with inner(app) as state:
             factory.reopen()
             _running += 1
-            try:
-                with _draining_at_signal(factory):
+            with _draining_at_signal(factory) as second_interrupt:
+                try:
                     yield state
-            finally:
-                _running -= 1
-                await factory.drain(DRAIN_S, every_loop=False)
-                if _running == 0:
-                    await call_sync(shutdown_media_plane)
+                finally:
+                    _running -= 1
+                    await _drain(factory, second_interrupt)
+                    if _running == 0:
+                        await call_sync(shutdown_media_plane)
 
     return lifespan
 
 
+async def _drain(factory: SessionFactory, second_interrupt: asyncio.Event) -> None:
+    """Waits for sessions to leave and handlers to shut down, until it is interrupted again."""
+    draining = asyncio.ensure_future(factory.drain(DRAIN_S, every_loop=False))
+    interrupted = asyncio.ensure_future(second_interrupt.wait())
+    try:
+        await asyncio.wait([draining, interrupted], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        interrupted.cancel()
+    if draining.done():
+        draining.result()
+    else:
+        draining.cancel()
+        factory.begin_drain(0.0)
+
+
 @contextmanager
-def _draining_at_signal(factory: SessionFactory) -> Iterator[None]:
-    """At SIGINT and SIGTERM sessions begin to leave; then the server's own handler runs."""
+def _draining_at_signal(factory: SessionFactory) -> Iterator[asyncio.Event]:
+    """At SIGINT and SIGTERM sessions begin to leave; then the server's own handler runs.
+
+    Yields:
+        What is set when a SIGINT follows: the second Ctrl-C of who does not want to wait.
+    """
+    second_interrupt = asyncio.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield second_interrupt
         return
     loop = asyncio.get_running_loop()
     theirs: dict[int, Any] = {}
+    is_first = True
 
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(factory.begin_drain, DRAIN_S)
+        nonlocal is_first
+        if is_first:
+            loop.call_soon_threadsafe(factory.begin_drain, DRAIN_S)
+        elif number == signal.SIGINT:
+            loop.call_soon_threadsafe(second_interrupt.set)
+        is_first = False
         theirs[number](number, frame)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -71,7 +97,7 @@ def _draining_at_signal(factory: SessionFactory) -> Iterator[None]:
             theirs[number] = handler
             signal.signal(number, handle)
     try:
-        yield
+        yield second_interrupt
     finally:
         for told, handler in theirs.items():
             if signal.getsignal(told) is handle:

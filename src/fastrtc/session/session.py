@@ -279,10 +279,12 @@ class Session:
         await self.wait_ended()
 
     def begin_leaving(self, drain_s: float) -> None:
-        """Asks the client to go, and ends the session ``drain_s`` later; idempotent."""
-        if "drain" in self._timers or self.state == "closed":
+        """Asks the client to go, and ends the session ``drain_s`` later; idempotent, but that 0
+        ends it now all the same."""
+        if self.state == "closed" or ("drain" in self._timers and drain_s > 0):
             return
-        self._send(create_message("end_stream", LEAVE_MESSAGE))
+        if "drain" not in self._timers:
+            self._send(create_message("end_stream", LEAVE_MESSAGE))
         if drain_s > 0:
             self._after("drain", drain_s, self.close, LEAVE_MESSAGE)
         else:
