@@ -52,7 +52,8 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.exit_code: int | None = None
-        self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - lives as long as we do
+        # Appending, because reading moves the place at which the server would write else.
+        self._log = tempfile.TemporaryFile(mode="a+")  # noqa: SIM115 - lives as long as we do
         command = [python, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(self.port)]
         self._process = subprocess.Popen(
             [*command, "--no-access-log"],
@@ -73,6 +74,15 @@ class Server:
         """Everything the server has printed."""
         self._log.seek(0)
         return self._log.read()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended yet."""
+        return self._process.poll() is None
+
+    def wait(self, timeout_s: float) -> None:
+        """Waits for a process that was told to end; TimeoutExpired when it does not."""
+        self.exit_code = self._process.wait(timeout_s)
 
     def __enter__(self) -> "Server":
         if wait_for_port(self.port, self._process):

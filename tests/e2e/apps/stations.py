@@ -28,6 +28,13 @@ SILENCE = np.zeros((1, 960), np.int16)
 shutdowns: Counter[str] = Counter()
 
 
+def was_shut_down(handler: object) -> None:
+    """Counts, and prints for tests that look when the process has ended."""
+    name = type(handler).__name__
+    shutdowns[name] += 1
+    print(f"{name} was shut down")
+
+
 class Echo(AsyncStreamHandler):
     """Says back what it hears."""
 
@@ -42,7 +49,7 @@ class Echo(AsyncStreamHandler):
         return await self.heard.get()
 
     async def shutdown(self) -> None:
-        shutdowns[type(self).__name__] += 1
+        was_shut_down(self)
 
     def copy(self) -> "Echo":
         return type(self)()
@@ -87,7 +94,14 @@ class Blocks(StreamHandler):
         return Blocks()
 
     def shutdown(self) -> None:
-        shutdowns["Blocks"] += 1
+        was_shut_down(self)
+
+
+class Lingers(Echo):
+    """Takes its time to go."""
+
+    async def shutdown(self) -> None:
+        await asyncio.sleep(60)
 
 
 class BlocksTheLoop(Echo):
@@ -168,6 +182,7 @@ HANDLERS: dict[str, Any] = {
     "raises-in-shutdown": RaisesInShutdown(),
     "raises-in-copy": RaisesInCopy(),
     "blocks": Blocks(),
+    "lingers": Lingers(),
     "blocks-the-loop": BlocksTheLoop(),
     "returns-text": Returns("hello"),
     "returns-shape": Returns((RATE_HZ, np.zeros((3, 960), np.int16))),
@@ -203,6 +218,12 @@ async def state() -> dict[str, Any]:
         "udp_port": media_plane().udp_port,
         **of_this_process(),
     }
+
+
+@app.post("/shutdown/{name}")
+async def shutdown(name: str, drain_s: float) -> None:
+    """Ends one stream, as an application does that has several."""
+    await streams[name].shutdown(drain_s)
 
 
 def of_this_process() -> dict[str, Any]:
