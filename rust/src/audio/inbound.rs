@@ -2,7 +2,7 @@
 //!
 //! The order comes from [`JitterBuffer`]; this file keeps the timeline: every sample's RTP time
 //! follows the one before. Missing time is filled from in-band FEC, then by concealment, then by
-//! silence, and only an outage beyond a second is cut short. It must not wait for anything itself.
+//! silence, and only an outage is cut short. It must not wait for anything itself.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,8 +15,16 @@ use super::{AudioError, FRAME_TICKS, Pcm, TICKS_PER_S, check_channels};
 /// The most concealment of one gap; Opus has faded to nothing by then.
 const MAX_CONCEALED_TICKS: u64 = TICKS_PER_S as u64 * 120 / 1_000;
 
-/// The most time of one gap that is filled; the rest of an outage is skipped.
-const MAX_FILLED_TICKS: u64 = TICKS_PER_S as u64;
+/// The most time of one gap that is filled although nothing was lost (DTX); the rest is skipped.
+const MAX_SILENCE_TICKS: u64 = TICKS_PER_S as u64;
+
+/// The most lost time of one gap that is filled; the rest is skipped. What is filled in comes all at
+/// once, after the gap: a handler that answers in real time would be late by it from then on, and
+/// [`Outbound`](super::Outbound) makes up for no more.
+const MAX_FILLED_TICKS: u64 = TICKS_PER_S as u64 * 200 / 1_000;
+
+/// A loss beyond this is an outage; nothing of it is filled.
+const OUTAGE_TICKS: u64 = TICKS_PER_S as u64;
 
 /// A jump of the timestamps beyond this is a new timeline, not a gap.
 const MAX_GAP_TICKS: u64 = TICKS_PER_S as u64 * 60;
@@ -74,7 +82,7 @@ pub struct InboundStats {
     pub concealed_samples_48k: u64,
     /// Ticks of silence put in for DTX and for losses too long to conceal.
     pub silence_samples_48k: u64,
-    /// Ticks of outages that were skipped.
+    /// Ticks of outages and long pauses that were skipped.
     pub skipped_samples_48k: u64,
     /// Packets that Opus could not decode.
     pub decode_errors: u64,
@@ -262,8 +270,13 @@ impl Inbound {
                 return;
             }
         };
-        let skipped = missing.saturating_sub(MAX_FILLED_TICKS);
-        let filled = missing - skipped;
+        let in_lost = lost.saturating_mul(self.packet_ticks.into()).min(missing);
+        let most_lost = if in_lost > OUTAGE_TICKS {
+            0
+        } else {
+            MAX_FILLED_TICKS
+        };
+        let filled = in_lost.min(most_lost) + (missing - in_lost).min(MAX_SILENCE_TICKS);
         let fec = match u64::from(opus::fec_ticks(&packet.payload)) {
             ticks if lost > 0 && !self.last_was_celt && ticks <= filled => ticks,
             _ => 0,
@@ -279,7 +292,7 @@ impl Inbound {
             silence: filled - fec - concealed,
             fec,
         };
-        self.stats.skipped_samples_48k += skipped;
+        self.stats.skipped_samples_48k += missing - filled;
         self.timeline = Some(packet.rtp_time - filled.min(packet.rtp_time));
     }
 

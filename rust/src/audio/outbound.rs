@@ -31,6 +31,12 @@ const STARVING_WAIT: Duration = Duration::from_millis(40);
 /// The most slots that a source which stalled may make up for.
 const MAX_MISSED_SLOTS: u32 = 10;
 
+/// A source that is silent for less than this has stalled; for more, it had nothing to say.
+const LONGEST_STALL: Duration = Duration::from_secs(1);
+
+/// How long what such a source is late by is kept, as a buffer against its next stall.
+const BACKLOG_HOLD: Duration = Duration::from_millis(1_500);
+
 /// A frame in which no sample exceeds this (-72 dBFS) is silence.
 pub const SILENCE_PEAK: u16 = 8;
 
@@ -101,6 +107,25 @@ struct Protection {
     reported: Instant,
 }
 
+/// What a source that stalled into a pause may be late by.
+struct Backlog {
+    /// Frames that may still be made up for.
+    owed: u32,
+    /// The fewest frames that waited at a tick since then.
+    least: u32,
+    since: Instant,
+}
+
+impl Backlog {
+    fn new(owed: u32, since: Instant) -> Self {
+        Self {
+            owed,
+            least: owed,
+            since,
+        }
+    }
+}
+
 /// One outbound audio track; see the module.
 ///
 /// After each [`push`](Self::push) or [`clear`](Self::clear), and at [`timeout`](Self::timeout),
@@ -123,11 +148,15 @@ pub struct Outbound {
     partial_until: Option<Instant>,
     /// The user wants silence now: no wait before it begins.
     cleared: bool,
+    /// No audio of the user was sent since he wanted silence, so the pause is meant.
+    interrupted: bool,
     /// Whether trailing silence has begun.
     trailing: bool,
     /// Slots that passed without the user's audio although a talk spurt was on. As many frames may
     /// leave before their tick, so that a source that stalled is not late from then on.
     missed_slots: u32,
+    /// Set when a source stalled into a pause, until what it is late by was made up for.
+    backlog: Option<Backlog>,
     /// Silent frames in a row, the user's and trailing ones.
     silent_frames: u32,
     /// Whether the next packet follows a pause.
@@ -153,8 +182,10 @@ impl Outbound {
             last_poll: None,
             partial_until: None,
             cleared: false,
+            interrupted: false,
             trailing: false,
             missed_slots: 0,
+            backlog: None,
             silent_frames: 0,
             after_pause: true,
             rtp_time: 0,
@@ -174,7 +205,9 @@ impl Outbound {
     pub fn clear(&mut self) {
         self.feed.clear();
         self.cleared = true;
+        self.interrupted = true;
         self.missed_slots = 0;
+        self.backlog = None;
         self.partial_until = None;
         self.unreported_ticks = 0;
     }
@@ -277,10 +310,13 @@ impl Outbound {
         let delay = now.saturating_duration_since(tick);
         let slots = (delay.as_micros() / FRAME.as_micros()) as u32;
         self.trailing = !is_user;
+        let interrupted = is_user && std::mem::take(&mut self.interrupted);
         if !self.talking {
             // Real time passed while nothing was sent; the RTP clock follows in whole frames.
             self.talking = true;
             self.rtp_time += u64::from(slots) * u64::from(FRAME_TICKS);
+            let stalled = slots > 0 && !interrupted && delay < LONGEST_STALL;
+            self.backlog = stalled.then(|| Backlog::new(MAX_MISSED_SLOTS, now));
             self.next_tick = Some(if slots == 0 { tick } else { now } + FRAME);
             return;
         }
@@ -288,6 +324,7 @@ impl Outbound {
             self.missed_slots = self.missed_slots.saturating_sub(1);
             return;
         }
+        self.work_off_backlog(is_user, now);
         if !is_user && !self.cleared {
             self.missed_slots = (self.missed_slots + slots + 1).min(MAX_MISSED_SLOTS);
         }
@@ -350,6 +387,21 @@ impl Outbound {
         }
         self.fall_idle();
         packet
+    }
+
+    /// What waited at every tick for a while is not needed against jitter, and leaves at once.
+    fn work_off_backlog(&mut self, is_user: bool, now: Instant) {
+        let waiting = (self.feed.queued_ticks() / u64::from(FRAME_TICKS)) as u32;
+        let Some(backlog) = &mut self.backlog else {
+            return;
+        };
+        backlog.least = backlog.least.min(if is_user { waiting } else { 0 });
+        if now.saturating_duration_since(backlog.since) >= BACKLOG_HOLD {
+            let surplus = backlog.least;
+            let owed = backlog.owed - surplus;
+            self.missed_slots = (self.missed_slots + surplus).min(MAX_MISSED_SLOTS);
+            self.backlog = (owed > 0).then(|| Backlog::new(owed, now));
+        }
     }
 
     fn fall_idle(&mut self) {

@@ -283,6 +283,51 @@ fn a_live_source_that_stalled_is_not_late_from_then_on() {
     assert!(rtp_times.windows(2).all(|pair| pair[1] == pair[0] + 960));
 }
 
+/// A source in real time that says nothing from 400 ms until `back_ms`, and then hands over 200 ms at
+/// once and goes on: how late it is 1 s and 2 s after that.
+fn delays_after_a_pause_ms(back_ms: f64, clears: bool) -> [f64; 2] {
+    let mut track = Track::new(1);
+    for n in 0..20 {
+        track.run_to(f64::from(n) * 20.0);
+        track.play(20.0);
+    }
+    if clears {
+        track.run_to(400.0);
+        track.outbound.clear();
+    }
+    track.run_to(back_ms);
+    (0..10).for_each(|_| track.play(20.0));
+    for n in 1..=110 {
+        track.run_to(back_ms + f64::from(n) * 20.0);
+        track.play(20.0);
+    }
+    track.run_to(back_ms + 3_000.0);
+    let rtp_times = track.sent.iter().map(|(_, packet)| packet.rtp_time);
+    assert!(rtp_times.is_sorted_by(|one, next| one < next));
+    let media = track.media();
+    [50, 100].map(|frame| media[29 + frame].0 - (back_ms + 20.0 * frame as f64))
+}
+
+#[test]
+fn what_waits_since_a_stall_is_a_buffer_for_a_while_and_then_leaves() {
+    for back_ms in [650.0, 900.0, 1_300.0] {
+        let [early_ms, late_ms] = delays_after_a_pause_ms(back_ms, false);
+        assert!(early_ms > 150.0, "back at {back_ms} ms: {early_ms} ms late");
+        assert!(late_ms <= 20.1, "back at {back_ms} ms: {late_ms} ms late");
+    }
+}
+
+#[test]
+fn what_follows_a_pause_that_was_meant_is_paced_from_beginning_to_end() {
+    for (back_ms, clears) in [(1_700.0, false), (5_000.0, false), (650.0, true)] {
+        let delays_ms = delays_after_a_pause_ms(back_ms, clears);
+        assert!(
+            delays_ms.iter().all(|&delay_ms| delay_ms > 150.0),
+            "back at {back_ms} ms: {delays_ms:?}"
+        );
+    }
+}
+
 #[test]
 fn silence_is_played_but_not_transmitted() {
     let mut track = Track::new(1);
