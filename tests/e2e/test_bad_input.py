@@ -310,6 +310,19 @@ async def test_a_stranger_cannot_take_a_session_over(server: Server, offer_sdp: 
             assert refused.json()["status"] == "failed"
 
 
+async def test_bad_later_offers_are_refused_and_the_call_goes_on(server: Server) -> None:
+    async with call(server) as (caller, _):
+        for kind, spoil in BAD_SDP.items():
+            response = await caller.post_offer(spoil(caller.connection.localDescription.sdp))
+            answer = response.json()
+            assert answer["status"] == "failed", (kind, answer)
+            assert answer["meta"]["error"] in (
+                "invalid_sdp",
+                "unsupported_media",
+                "connection_already_exists",
+            )
+
+
 # Datagrams.
 
 
