@@ -35,7 +35,7 @@ const MAX_MISSED_SLOTS: u32 = 10;
 const LONGEST_STALL: Duration = Duration::from_secs(1);
 
 /// How long what such a source is late by is kept, as a buffer against its next stall.
-const BACKLOG_HOLD: Duration = Duration::from_millis(1_500);
+const BACKLOG_HOLD: Duration = Duration::from_secs(1);
 
 /// A frame in which no sample exceeds this (-72 dBFS) is silence.
 pub const SILENCE_PEAK: u16 = 8;
@@ -315,7 +315,7 @@ impl Outbound {
             // Real time passed while nothing was sent; the RTP clock follows in whole frames.
             self.talking = true;
             self.rtp_time += u64::from(slots) * u64::from(FRAME_TICKS);
-            let stalled = slots > 0 && !interrupted && delay < LONGEST_STALL;
+            let stalled = self.next_tick.is_some() && !interrupted && delay < LONGEST_STALL;
             self.backlog = stalled.then(|| Backlog::new(MAX_MISSED_SLOTS, now));
             self.next_tick = Some(if slots == 0 { tick } else { now } + FRAME);
             return;
