@@ -48,7 +48,8 @@ def test_a_call_from_firefox(page: tuple[Firefox, str]) -> None:
     wait_for_life(url, webrtc_id, lambda life: life["samples"] > 48_000)
     said, heard = (hear(firefox, end) for end in ("microphone", "heard"))
     assert pitch_hz(heard) == pytest.approx(pitch_hz(said), abs=2)
-    assert level_db(heard) == pytest.approx(level_db(said), abs=3)
+    # Files of one and of two channels become mono 3 dB apart.
+    assert level_db(heard) == pytest.approx(level_db(said), abs=6)
 
     wait_for(firefox, lambda seen: seen["channel"] == "open")
     firefox.run("() => window.call.send('good day')")
