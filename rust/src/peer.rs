@@ -17,7 +17,9 @@ use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaKind, MediaTi
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 
-use crate::audio::{AudioError, Inbound, InboundConfig, Outbound, OutboundConfig, OutboundPacket};
+use crate::audio::{
+    AudioError, Effort, Inbound, InboundConfig, Outbound, OutboundConfig, OutboundPacket,
+};
 use crate::handover::{EncodedVideo, Event, Mailbox, Refusal, State};
 use crate::offer::{self, Allowed, Offer};
 use crate::playout::Playout;
@@ -169,6 +171,11 @@ impl Peer {
             played_ticks: 0,
             rejected_datagrams: 0,
         })
+    }
+
+    /// How much encoding may cost from now on.
+    pub fn set_effort(&mut self, effort: Effort) {
+        self.outbound.set_effort(effort);
     }
 
     /// The state shared with the control plane.

@@ -14,6 +14,7 @@ use crossbeam_queue::SegQueue;
 use rtrb::Consumer;
 use str0m::net::{Protocol, Transmit};
 
+use crate::audio::Effort;
 use crate::handover::{Event, Hub, State};
 use crate::io::load::Load;
 use crate::io::receiver::{Control, RelaySocket};
@@ -248,6 +249,8 @@ pub struct Shard {
     /// Where the grid of timers begins.
     epoch: Instant,
     load: Load,
+    /// What encoding may cost under this load.
+    effort: Effort,
     /// Calls of peers since the load was counted.
     acted: u32,
     /// Hubs that have new events.
@@ -272,6 +275,7 @@ impl Shard {
             stopping: false,
             epoch: Instant::now(),
             load: Load::new(Instant::now()),
+            effort: Effort::Normal,
             acted: 0,
             hubs: Vec::new(),
         }
@@ -293,9 +297,11 @@ impl Shard {
             }
             let now = Instant::now();
             self.load.count(std::mem::take(&mut self.acted), now);
+            self.follow_load();
             if let Some(pause) = self.load.pause() {
                 // Not a park: nobody can cut it short, and nobody pays for waking us.
                 std::thread::sleep(pause);
+                self.load.slept(pause);
                 continue;
             }
             let wait = next.map_or(IDLE, |at| {
@@ -303,6 +309,22 @@ impl Shard {
             });
             if !wait.is_zero() {
                 std::thread::park_timeout(wait);
+                self.load.slept(now.elapsed().min(wait));
+            }
+        }
+    }
+
+    /// A pressed shard encodes with less effort: better a little coarser than late.
+    fn follow_load(&mut self) {
+        let effort = if self.load.is_pressed() {
+            Effort::Least
+        } else {
+            Effort::Normal
+        };
+        if effort != self.effort {
+            self.effort = effort;
+            for entry in self.peers.values_mut() {
+                entry.peer.set_effort(effort);
             }
         }
     }
@@ -326,7 +348,8 @@ impl Shard {
         }
     }
 
-    fn add(&mut self, new: NewPeer) {
+    fn add(&mut self, mut new: NewPeer) {
+        new.peer.set_effort(self.effort);
         let now = Instant::now();
         let way = Way {
             route: Route {

@@ -20,6 +20,7 @@ pub mod resample;
 mod tests;
 
 pub use inbound::{Inbound, InboundConfig, InboundFrame, InboundStats, Origin};
+pub use opus::Effort;
 pub use outbound::{Outbound, OutboundConfig, OutboundPacket, OutboundStats};
 
 /// RTP ticks per second of Opus, whatever rate the codec itself runs at (RFC 7587, section 4.1).

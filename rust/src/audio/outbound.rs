@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 use super::feed::{Feed, Format, Supply};
-use super::opus::{Encoder, Mode};
+use super::opus::{Effort, Encoder, Mode};
 use super::{AudioError, FRAME_TICKS, Pcm};
 
 /// The time between two ticks.
@@ -54,6 +54,14 @@ const PROTECTION_HOLD: Duration = Duration::from_secs(10);
 const MIN_LOSS_PERCENT: u8 = 10;
 const MAX_LOSS_PERCENT: u8 = 40;
 
+/// For each channel: what browsers send, and full band for speech (RFC 7587, section 3.1.1).
+const DEFAULT_BITRATE_BPS: u32 = 32_000;
+
+/// A frame that is complete this little before its tick leaves with what woke us: a live source
+/// comes as often just before its tick as just after, and a second waking would cost more than
+/// the frame. The ticks stay where they are.
+const EARLY: Duration = Duration::from_millis(3);
+
 /// No Opus packet of 20 ms is longer (RFC 6716, section 3.2.1, with two bytes of framing).
 const MAX_PACKET_BYTES: usize = 1_277;
 
@@ -62,7 +70,7 @@ const MAX_PACKET_BYTES: usize = 1_277;
 pub struct OutboundConfig {
     /// 1: stereo is mixed down; 2: stereo is sent as such. Mono is always sent as mono.
     pub max_channels: u8,
-    /// Average bit rate; `None` means 48 kbit/s for mono and 96 kbit/s for stereo.
+    /// Average bit rate; `None` means 32 kbit/s for mono and 64 kbit/s for stereo, as browsers send.
     pub bitrate_bps: Option<u32>,
 }
 
@@ -135,6 +143,7 @@ pub struct Outbound {
     feed: Feed,
     encoder: Option<(Format, Encoder)>,
     protection: Option<Protection>,
+    effort: Effort,
     frame: Vec<i16>,
     packet: Vec<u8>,
     /// First byte of the last encoded packet, from which an empty one is made.
@@ -174,6 +183,7 @@ impl Outbound {
             feed: Feed::new(config.max_channels)?,
             encoder: None,
             protection: None,
+            effort: Effort::Normal,
             frame: Vec::new(),
             packet: vec![0; MAX_PACKET_BYTES],
             toc: None,
@@ -222,7 +232,7 @@ impl Outbound {
         self.last_poll = Some(now);
         loop {
             let waits = match self.supply() {
-                Supply::Frame => self.missed_slots == 0 && self.next_tick > Some(now),
+                Supply::Frame => self.missed_slots == 0 && self.next_tick > Some(now + EARLY),
                 Supply::Partial => {
                     let tick = self.next_tick.map_or(now, |tick| tick.max(now));
                     now < *self.partial_until.get_or_insert(tick + PARTIAL_WAIT)
@@ -269,6 +279,11 @@ impl Outbound {
             });
         }
         self.expire_protection(now);
+    }
+
+    /// How much encoding may cost from now on.
+    pub fn set_effort(&mut self, effort: Effort) {
+        self.effort = effort;
     }
 
     /// Counters and state.
@@ -320,8 +335,8 @@ impl Outbound {
             self.next_tick = Some(if slots == 0 { tick } else { now } + FRAME);
             return;
         }
-        if now < tick {
-            self.missed_slots = self.missed_slots.saturating_sub(1);
+        if now < tick && self.missed_slots > 0 {
+            self.missed_slots -= 1;
             return;
         }
         self.work_off_backlog(is_user, now);
@@ -417,8 +432,11 @@ impl Outbound {
             .map_or(Mode::Clean, |protection| Mode::Lossy {
                 loss_percent: protection.percent,
             });
+        let effort = self.effort;
         let encoded = match prepared(&mut self.encoder, format, mode, self.config.bitrate_bps) {
-            Ok(encoder) => encoder.encode(&self.frame, &mut self.packet),
+            Ok(encoder) => encoder
+                .set_effort(effort)
+                .and_then(|()| encoder.encode(&self.frame, &mut self.packet)),
             Err(error) => Err(error),
         };
         match encoded {
@@ -467,7 +485,7 @@ fn prepared(
         .as_ref()
         .is_none_or(|(current, _)| *current != format)
     {
-        let bitrate_bps = bitrate_bps.unwrap_or(48_000 * u32::from(format.channels));
+        let bitrate_bps = bitrate_bps.unwrap_or(DEFAULT_BITRATE_BPS * u32::from(format.channels));
         *encoder = Some((
             format,
             Encoder::new(format.rate_hz, format.channels, bitrate_bps)?,

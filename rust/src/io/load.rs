@@ -12,11 +12,16 @@ const WINDOW: Duration = Duration::from_millis(40);
 /// Work items per second from which on a thread pauses, and for how long.
 const PAUSES: [(f64, Duration); 2] = [(2_000.0, LONGEST_PAUSE), (800.0, Duration::from_millis(1))];
 
+/// A thread awake for more than this share of the time is pressed, until it is below the second.
+const PRESSED: (f64, f64) = (0.5, 0.4);
+
 /// Counts work over a sliding window.
 pub struct Load {
     window_began: Instant,
     in_window: u32,
+    slept: Duration,
     pause: Option<Duration>,
+    pressed: bool,
 }
 
 impl Load {
@@ -25,8 +30,15 @@ impl Load {
         Self {
             window_began: now,
             in_window: 0,
+            slept: Duration::ZERO,
             pause: None,
+            pressed: false,
         }
+    }
+
+    /// The thread slept for a while. What it was kept waiting by others does not count as sleep.
+    pub fn slept(&mut self, time: Duration) {
+        self.slept += time;
     }
 
     /// Some work was done.
@@ -39,8 +51,17 @@ impl Load {
                 .iter()
                 .find(|(from, _)| per_s >= *from)
                 .map(|(_, pause)| *pause);
+            let awake = 1.0 - self.slept.as_secs_f64() / elapsed.as_secs_f64();
+            let (from, until) = PRESSED;
+            self.pressed = awake > if self.pressed { until } else { from };
             (self.window_began, self.in_window) = (now, 0);
+            self.slept = Duration::ZERO;
         }
+    }
+
+    /// Whether the thread is so busy that it should save work.
+    pub fn is_pressed(&self) -> bool {
+        self.pressed
     }
 
     /// How long to gather before the next look; None when there is no reason to.
@@ -67,6 +88,20 @@ mod tests {
         assert_eq!(pause_at(50), None);
         assert_eq!(pause_at(1_000), Some(Duration::from_millis(1)));
         assert_eq!(pause_at(5_000), Some(LONGEST_PAUSE));
+    }
+
+    #[test]
+    fn pressed_from_half_of_the_time_until_it_is_clearly_less() {
+        let start = Instant::now();
+        let mut load = Load::new(start);
+        for (window, (awake, pressed)) in [(0.45, false), (0.55, true), (0.45, true), (0.35, false)]
+            .into_iter()
+            .enumerate()
+        {
+            load.slept(WINDOW.mul_f64(1.0 - awake));
+            load.count(1, start + WINDOW * (window as u32 + 1));
+            assert_eq!(load.is_pressed(), pressed, "window {window}");
+        }
     }
 
     #[test]

@@ -400,7 +400,9 @@ fn coturn_tells_the_server_reflexive_address() {
     let coturn = Coturn::with_loopback_peers();
     let socket = udp_socket();
     let local = socket.local_addr().unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
     let mut query = BindingQuery::new(coturn.address, local, Instant::now());
     let mut buffer = [0; 2048];
     while *query.state() == QueryState::Waiting {
