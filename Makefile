@@ -22,8 +22,9 @@ demo: setup
 
 test: check test-rust test-python
 
-test-rust: .tools/toolchain
-	@$(NICE) cargo test --workspace --release --quiet
+# Without the border to Python, so that no libpython is linked.
+test-rust: setup .tools/browser
+	@$(NICE) cargo test --workspace --release --no-default-features --quiet
 
 test-python: setup .tools/browser
 	@$(BIN)/python -m pytest $(ARGS)
@@ -68,7 +69,7 @@ $(VENV)/.built: pyproject.toml $(RUST) | $(VENV)/.created
 	@mkdir -p $(@D) && touch $@
 
 .tools/browser:
-	@.ci/system-packages chromium=chromium turnserver=coturn
+	@.ci/system-packages chromium=chromium firefox-esr=firefox-esr turnserver=coturn
 	@mkdir -p $(@D) && touch $@
 
 $(TSC):
