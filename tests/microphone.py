@@ -6,11 +6,9 @@ import asyncio
 import fractions
 from typing import Any
 
+import aiortc
+import av
 import numpy as np
-import pytest
-
-aiortc = pytest.importorskip("aiortc")
-av = pytest.importorskip("av")
 
 RATE_HZ = 24_000
 FRAME = RATE_HZ // 50

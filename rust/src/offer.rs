@@ -5,6 +5,8 @@ use crate::handover::Refusal;
 
 /// Offers longer than this are refused unread, in bytes.
 pub const MAX_SDP_BYTES: usize = 128 * 1024;
+/// More sections than any client needs, even with every camera and screen that it has.
+const MAX_SECTIONS: usize = 16;
 /// Codecs that complete frames can be exchanged in.
 const VIDEO_CODECS: [&str; 4] = ["VP8", "VP9", "H264", "AV1"];
 
@@ -82,6 +84,12 @@ pub fn inspect(sdp: &str, allowed: Allowed) -> Result<Offer, Refusal> {
         } else if let Some(section) = sections.last_mut() {
             read_attribute(section, line);
         }
+    }
+    if sections.len() > MAX_SECTIONS {
+        return Err(unsupported(format!(
+            "the offer has {} media sections, the limit is {MAX_SECTIONS}",
+            sections.len()
+        )));
     }
     if sections.is_empty() {
         return Err(invalid("the offer has no media section ('m=' line)"));
@@ -242,6 +250,19 @@ mod tests {
             ..AUDIO_ONLY
         };
         assert!(inspect(&format!("{HEAD}{AUDIO}{AUDIO}{VIDEO}"), extra).is_ok());
+    }
+
+    #[test]
+    fn an_answer_is_not_made_of_a_thousand_sections() {
+        let extra = Allowed {
+            extra_tracks: true,
+            ..AUDIO_ONLY
+        };
+        assert!(inspect(&format!("{HEAD}{}", AUDIO.repeat(MAX_SECTIONS)), extra).is_ok());
+        assert_eq!(
+            kind(format!("{HEAD}{}", AUDIO.repeat(MAX_SECTIONS + 1)), extra),
+            "unsupported_media"
+        );
     }
 
     #[test]

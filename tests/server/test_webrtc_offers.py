@@ -7,17 +7,14 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiortc
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from fastrtc import AdditionalOutputs, CloseStream, Stream
+from microphone import Microphone, tone
 from recorders import AsyncEcho, SyncEcho
-
-pytest.importorskip("fastrtc._core", reason="the media plane is not built")
-aiortc = pytest.importorskip("aiortc")
-
-from microphone import Microphone, tone  # noqa: E402 - needs aiortc
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

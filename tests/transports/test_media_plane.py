@@ -6,10 +6,6 @@ import asyncio
 import gc
 import weakref
 
-import pytest
-
-pytest.importorskip("fastrtc._core", reason="the media plane is not built")
-
 from fastrtc.transports.media_plane import loop_hub
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import aiortc
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,11 +15,7 @@ from fastrtc.session.session import Session
 from fastrtc.testing.contract import RATE_HZ, TransportContract
 from fastrtc.transports.base import Allowed
 from fastrtc.transports.webrtc import WebRTCDoor, WebRTCTransport
-
-pytest.importorskip("fastrtc._core", reason="the media plane is not built")
-aiortc = pytest.importorskip("aiortc")
-
-from microphone import Microphone  # noqa: E402 - needs aiortc
+from microphone import Microphone
 
 CONNECT_S = 10.0
 

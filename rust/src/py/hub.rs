@@ -37,7 +37,7 @@ impl PyHub {
 
 fn to_python<'py>(py: Python<'py>, id: u64, event: Event) -> PyResult<Bound<'py, PyTuple>> {
     match event {
-        Event::Audio(pcm) => (id, kind::AUDIO, samples(py, &pcm), pcm.rate_hz).into_pyobject(py),
+        Event::Audio(pcm) => (id, kind::AUDIO, samples(py, &pcm)?, pcm.rate_hz).into_pyobject(py),
         Event::Text(text) => (id, kind::TEXT, text, 0).into_pyobject(py),
         Event::State(state) => {
             let (name, reason) = match state {
@@ -71,13 +71,13 @@ fn to_python<'py>(py: Python<'py>, id: u64, event: Event) -> PyResult<Bound<'py,
 }
 
 /// The samples as bytes of native order, writable so that the array around them is.
-fn samples<'py>(py: Python<'py>, pcm: &Pcm) -> Bound<'py, PyByteArray> {
-    let bytes: Vec<u8> = pcm
-        .samples
-        .iter()
-        .flat_map(|sample| sample.to_ne_bytes())
-        .collect();
-    PyByteArray::new(py, &bytes)
+fn samples<'py>(py: Python<'py>, pcm: &Pcm) -> PyResult<Bound<'py, PyByteArray>> {
+    PyByteArray::new_with(py, pcm.samples.len() * 2, |bytes| {
+        for (pair, sample) in bytes.chunks_exact_mut(2).zip(&pcm.samples) {
+            pair.copy_from_slice(&sample.to_ne_bytes());
+        }
+        Ok(())
+    })
 }
 
 fn video_info<'py>(py: Python<'py>, frame: &EncodedVideo) -> PyResult<Bound<'py, PyDict>> {
