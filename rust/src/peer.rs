@@ -120,6 +120,7 @@ pub struct Peer {
     video_mid: Option<Mid>,
     channel: Option<ChannelId>,
     early_texts: VecDeque<String>,
+    lost_texts: u64,
     remote_ufrag: String,
     early_candidates: Vec<Candidate>,
     inbound: Inbound,
@@ -165,6 +166,7 @@ impl Peer {
             video_mid: None,
             channel: None,
             early_texts: VecDeque::new(),
+            lost_texts: 0,
             remote_ufrag: offer.ice_ufrag.clone(),
             early_candidates: Vec::new(),
             playout_epoch: 0,
@@ -293,14 +295,17 @@ impl Peer {
         Ok(answer.to_sdp_string())
     }
 
+    /// A client that does not read its messages, or opens no channel for them, loses some; that is
+    /// counted, and no reason to end the call.
     fn send_text(&mut self, text: String) {
         match self.channel.and_then(|id| self.rtc.channel(id)) {
             Some(mut channel) => {
-                // A full buffer means the client stopped reading; it loses the message, not the call.
-                let _accepted = channel.write(false, text.as_bytes());
+                if !matches!(channel.write(false, text.as_bytes()), Ok(true)) {
+                    self.lost_texts += 1;
+                }
             }
             None if self.early_texts.len() < MAX_EARLY_TEXTS => self.early_texts.push_back(text),
-            None => {}
+            None => self.lost_texts += 1,
         }
     }
 
@@ -685,6 +690,7 @@ impl Peer {
             all.set("audio_fec_percent", f64::from(outbound.protection_percent));
             all.set("audio_late_ticks", outbound.late_ticks as f64);
             all.set("audio_queued_s", self.link.playout.queued_s());
+            all.set("messages_not_taken", self.lost_texts as f64);
             all.set("rejected_datagrams", self.rejected_datagrams as f64);
         });
     }

@@ -174,6 +174,23 @@ fn messages_cross_the_data_channel_both_ways() {
 }
 
 #[test]
+fn messages_that_a_client_does_not_read_are_counted_and_end_nothing() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.silence_network(true);
+    for _ in 0..100 {
+        call.server_says(&"x".repeat(10_000));
+    }
+    call.silence_network(false);
+    call.pass(Duration::from_secs(3));
+    assert!(call.heard().stat("messages_not_taken") > 50.0);
+    assert_eq!(call.states(), ["live"]);
+    call.server_says("still here");
+    call.pass(Duration::from_secs(2));
+    assert_eq!(call.client_texts().last().unwrap(), "still here");
+}
+
+#[test]
 fn a_goodbye_reaches_the_other_side_both_ways() {
     let mut call = Call::new(Condition::default());
     call.connect();
