@@ -51,6 +51,12 @@ def load(server: Server, sessions: int, seconds: float, *options: str) -> Any:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def floor() -> Any:
+    """What an echoed frame costs any server at least, on this machine at this moment."""
+    command = [str(LOAD), "floor", str(SPEECH)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
 def gaps_while_held(contender: Contender, times: int) -> Any:
     """Spread of the gaps between outgoing packets, in ms, while the GIL is held again and again."""
     with Server("apps.hold:app", contender.environment(), contender.python) as server:

@@ -38,6 +38,17 @@ class Bench:
 
     def cpu(self) -> None:
         """Server CPU per echoed frame, memory, connect time."""
+        floor = measures.floor()
+        self.raw["floor"] = floor
+        self.rows.append(
+            Row(
+                "floor for the rows below: the same packets received, decoded, encoded, sent",
+                "us",
+                None,
+                floor["floor_us_per_frame"],
+                "libopus and kernel only, in the load client",
+            )
+        )
         for sessions in (1, 10, 100):
             theirs, mine = (self.echo(who, sessions) for who in (self.theirs, self.ours))
             self.rows.append(

@@ -4,11 +4,14 @@
 //! connects the sessions one after another, talks on all of them, and prints one JSON object with
 //! what came back and when. `--server-pid` adds the server's CPU time and memory.
 //!
+//! `fastrtc-load floor a.wav` makes no calls: it prints what an echoed frame costs any server at least.
+//!
 //! It must stay much cheaper than any server: audio is encoded before the first call, and only a few
 //! sessions are decoded, for the round trip.
 
 mod audio;
 mod driver;
+mod floor;
 mod options;
 mod process;
 mod report;
@@ -19,8 +22,15 @@ mod signalling;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let outcome =
-        options::Options::parse(std::env::args().skip(1)).and_then(|options| run::run(&options));
+    let mut arguments = std::env::args().skip(1).peekable();
+    let outcome = if arguments.next_if_eq("floor").is_some() {
+        let speech: Vec<_> = arguments.map(Into::into).collect();
+        floor::measure(&speech).map(|floor| floor.to_string())
+    } else {
+        options::Options::parse(arguments)
+            .and_then(|options| run::run(&options))
+            .map(|report| report.to_string())
+    };
     match outcome {
         Ok(report) => {
             println!("{report}");
