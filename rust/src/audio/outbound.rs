@@ -54,8 +54,8 @@ const PROTECTION_HOLD: Duration = Duration::from_secs(10);
 const MIN_LOSS_PERCENT: u8 = 10;
 const MAX_LOSS_PERCENT: u8 = 40;
 
-/// For each channel: what browsers send, and full band for speech (RFC 7587, section 3.1.1).
-const DEFAULT_BITRATE_BPS: u32 = 32_000;
+/// For each channel. With 32 kbit/s there is too little for the copies that FEC adds.
+const DEFAULT_BITRATE_BPS: u32 = 48_000;
 
 /// A frame that is complete this little before its tick leaves with what woke us: a live source
 /// comes as often just before its tick as just after, and a second waking would cost more than
@@ -70,7 +70,7 @@ const MAX_PACKET_BYTES: usize = 1_277;
 pub struct OutboundConfig {
     /// 1: stereo is mixed down; 2: stereo is sent as such. Mono is always sent as mono.
     pub max_channels: u8,
-    /// Average bit rate; `None` means 32 kbit/s for mono and 64 kbit/s for stereo, as browsers send.
+    /// Average bit rate; `None` means 48 kbit/s for mono and 96 kbit/s for stereo.
     pub bitrate_bps: Option<u32>,
 }
 
