@@ -57,11 +57,6 @@ const MAX_LOSS_PERCENT: u8 = 40;
 /// For each channel. With 32 kbit/s there is too little for the copies that FEC adds.
 const DEFAULT_BITRATE_BPS: u32 = 48_000;
 
-/// A frame that is complete this little before its tick leaves with what woke us: a live source
-/// comes as often just before its tick as just after, and a second waking would cost more than
-/// the frame. The ticks stay where they are.
-const EARLY: Duration = Duration::from_millis(3);
-
 /// No Opus packet of 20 ms is longer (RFC 6716, section 3.2.1, with two bytes of framing).
 const MAX_PACKET_BYTES: usize = 1_277;
 
@@ -232,7 +227,7 @@ impl Outbound {
         self.last_poll = Some(now);
         loop {
             let waits = match self.supply() {
-                Supply::Frame => self.missed_slots == 0 && self.next_tick > Some(now + EARLY),
+                Supply::Frame => self.missed_slots == 0 && self.next_tick > Some(now),
                 Supply::Partial => {
                     let tick = self.next_tick.map_or(now, |tick| tick.max(now));
                     now < *self.partial_until.get_or_insert(tick + PARTIAL_WAIT)
@@ -335,8 +330,8 @@ impl Outbound {
             self.next_tick = Some(if slots == 0 { tick } else { now } + FRAME);
             return;
         }
-        if now < tick && self.missed_slots > 0 {
-            self.missed_slots -= 1;
+        if now < tick {
+            self.missed_slots = self.missed_slots.saturating_sub(1);
             return;
         }
         self.work_off_backlog(is_user, now);
