@@ -54,7 +54,7 @@ const PROTECTION_HOLD: Duration = Duration::from_secs(10);
 const MIN_LOSS_PERCENT: u8 = 10;
 const MAX_LOSS_PERCENT: u8 = 40;
 
-/// For each channel. With 32 kbit/s there is too little for the copies that FEC adds.
+/// For each channel: room for speech in full band, and for the copies that FEC adds.
 const DEFAULT_BITRATE_BPS: u32 = 48_000;
 
 /// No Opus packet of 20 ms is longer (RFC 6716, section 3.2.1, with two bytes of framing).
