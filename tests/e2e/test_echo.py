@@ -56,5 +56,4 @@ def test_the_echo_is_prompt(chromium: Chromium, serve: Serve, open_tab: OpenTab)
     both = sound.to_sound(call.compare(6))
     delays_ms = sound.delays_ms(both[:, 0], both[:, 1])
     assert len(delays_ms) >= 4
-    # A generous bound on a machine that does other things too; the figure is make bench's.
-    assert np.median(delays_ms) <= 180, delays_ms
+    assert np.median(delays_ms) <= 110, delays_ms
