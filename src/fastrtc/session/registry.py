@@ -201,16 +201,13 @@ class Handlers(Mapping[str, StreamHandlerBase]):
     """``stream.handlers``: the handlers of the live sessions by id."""
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        self._sessions = Connections(registry)
 
     def __len__(self) -> int:
-        return len(self._registry)
+        return len(self._sessions)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([session.id for session in self._registry.all()])
+        return iter(self._sessions)
 
     def __getitem__(self, webrtc_id: str) -> StreamHandlerBase:
-        session = self._registry.get(webrtc_id)
-        if session is None:
-            raise KeyError(webrtc_id)
-        return session.handler
+        return self._sessions[webrtc_id].handler
