@@ -31,7 +31,12 @@ HOMES = {
     "av": {"video", "audio/files.py"},
     "onnxruntime": {"turns", "speech"},
     "fastapi": {"server", "stream.py", "telephony", "ui"},
-    "fastrtc._core": {"transports/media_plane.py", "transports/webrtc.py"},
+    "fastrtc._core": {
+        "audio/codecs.py",
+        "audio/rates.py",
+        "transports/media_plane.py",
+        "transports/webrtc.py",
+    },
 }
 
 

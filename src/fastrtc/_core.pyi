@@ -172,3 +172,53 @@ class Peer:
 
     def close(self) -> None:
         """Says goodbye to the client (RTCP BYE, DTLS close) and ends. Idempotent."""
+
+class Resampler:
+    """One stream of interleaved int16 from one rate to another, in pieces of any length.
+
+    Raises:
+        ValueError: a rate is not within 4000 to 384000 Hz, or there are not 1 or 2 channels.
+    """
+
+    def __init__(self, from_hz: int, to_hz: int, channels: int = 1) -> None: ...
+    @property
+    def delay_s(self) -> float:
+        """The delay of the filter, which stands as silence before the first sample."""
+
+    def push(self, samples: Buffer | npt.NDArray[np.int16]) -> bytearray:
+        """Takes samples, returns those that are ready: native-endian int16."""
+
+    def flush(self) -> bytearray:
+        """What is still inside; then the resampler is as new."""
+
+    def reset(self) -> None:
+        """Forgets what has not come out."""
+
+class OpusEncoder:
+    """Opus for one stream of frames (application AUDIO, VBR).
+
+    Raises:
+        ValueError: Opus does not take this rate (:func:`opus_takes`) or number of channels.
+    """
+
+    def __init__(self, rate_hz: int, channels: int = 1, bitrate_bps: int = 48_000) -> None: ...
+    def encode(self, samples: Buffer | npt.NDArray[np.int16]) -> bytes:
+        """One packet of one frame of interleaved int16: 2.5, 5, 10, 20, 40 or 60 ms.
+
+        Raises:
+            ValueError: the frame has another length.
+        """
+
+class OpusDecoder:
+    """Opus packets of one stream to interleaved int16 at ``rate_hz``."""
+
+    def __init__(self, rate_hz: int, channels: int = 1) -> None: ...
+    def decode(self, packet: bytes) -> bytearray:
+        """The packet's samples, native-endian int16.
+
+        Raises:
+            ValueError: it is no Opus packet.
+        """
+
+def opus_takes(rate_hz: int) -> bool:
+    """Whether Opus codes this rate without a resampler."""

@@ -4,6 +4,7 @@
 mod hub;
 mod peer;
 mod plane;
+mod sound;
 
 use pyo3::prelude::*;
 
@@ -32,6 +33,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<hub::PyHub>()?;
     module.add_class::<peer::PyPeer>()?;
     module.add_class::<plane::PyMediaPlane>()?;
+    module.add_class::<sound::PyResampler>()?;
+    module.add_class::<sound::PyOpusEncoder>()?;
+    module.add_class::<sound::PyOpusDecoder>()?;
+    module.add_function(wrap_pyfunction!(sound::opus_takes, module)?)?;
     module.add("AUDIO", kind::AUDIO)?;
     module.add("TEXT", kind::TEXT)?;
     module.add("STATE", kind::STATE)?;
