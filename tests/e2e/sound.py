@@ -15,8 +15,15 @@ RATE_HZ = 48000
 DATA = Path(__file__).resolve().parents[1] / "data"
 WINDOW = RATE_HZ // 10
 """Windows that are compared: 100 ms, about a syllable."""
-STRETCH = RATE_HZ * 40 // 1000
-"""How far a browser's jitter buffer may have moved a window by stretching time: 40 ms."""
+STEP = RATE_HZ // 1000
+"""How finely delays are told apart while a recording is followed: 1 ms."""
+WANDER_STEPS = 300
+"""How far a browser's jitter buffer may have moved a window from where the whole fits best."""
+STRETCH_STEPS = 15
+"""What a jitter buffer moves from one window to the next by stretching time, unheard."""
+JUMP_COST = 0.25
+"""What a greater move must gain in correlation. Two (there and back) cost more than chance brings a
+window, so a window that was lost does not find itself elsewhere."""
 VOICE_HZ = (300.0, 3400.0)
 """What is compared: below it, Opus encoders shift phases (they cut off rumble), above it they code
 noise as noise, and at an 8 kHz handler nothing is left."""
@@ -61,7 +68,7 @@ class Fidelity:
     correlation: float
     """Normalised correlation of the whole, aligned at one place: time stretching lowers it."""
     windows: npt.NDArray[np.float64]
-    """Normalised correlation of each window that is not a pause, aligned each by itself."""
+    """Normalised correlation of each window that is not a pause, its delay followed."""
     level: npt.NDArray[np.float64]
     """Level of each of those windows as a share of the original's, at its softest 20 ms."""
 
@@ -94,17 +101,44 @@ def compare(original: Sound, heard: Sound) -> Fidelity:
         raise ValueError(f"{len(heard)} samples were recorded, the original has {len(original)}")
     original, heard = _voice_band(original), _voice_band(heard)
     at, correlation = _find(original, heard)
+    starts = [
+        start
+        for start in range(0, len(original) - WINDOW + 1, WINDOW)
+        if _rms(original[start : start + WINDOW]) >= ACTIVE
+    ]
+    reach = WANDER_STEPS * STEP
+    heard = np.concatenate([np.zeros(reach), heard, np.zeros(reach + STEP)])
+    similarities = []
+    for start in starts:
+        near = heard[at + start : at + start + WINDOW + 2 * reach + STEP - 1]
+        found = _similarity(original[start : start + WINDOW], near)
+        similarities.append(found.reshape(-1, STEP))
+    delays = _follow(np.array([similarity.max(axis=1) for similarity in similarities]))
     windows, levels = [], []
-    for start in range(0, len(original) - WINDOW + 1, WINDOW):
-        window = original[start : start + WINDOW]
-        if _rms(window) < ACTIVE:
-            continue
-        low = max(0, at + start - STRETCH)
-        there, similarity = _find(window, heard[low : at + start + WINDOW + STRETCH])
-        windows.append(similarity)
-        found = heard[low + there : low + there + WINDOW]
-        levels.append(_softest(window, found))
+    for start, similarity, delay in zip(starts, similarities, delays, strict=True):
+        begin = at + start + delay * STEP + int(np.argmax(similarity[delay]))
+        windows.append(min(float(similarity[delay].max()), 1.0))
+        levels.append(_softest(original[start : start + WINDOW], heard[begin : begin + WINDOW]))
     return Fidelity(at, correlation, np.array(windows), np.array(levels))
+
+
+def _follow(similarity: Sound) -> list[int]:
+    """The course of delays through (windows, delays) with the most similarity along it."""
+    count = similarity.shape[1]
+    best = similarity[0]
+    came_from = []
+    for row in similarity[1:]:
+        padded = np.pad(best, STRETCH_STEPS, constant_values=-np.inf)
+        near = np.lib.stride_tricks.sliding_window_view(padded, 2 * STRETCH_STEPS + 1)
+        stretched_from = np.arange(count) + np.argmax(near, axis=1) - STRETCH_STEPS
+        jumped_from = int(np.argmax(best))
+        jumps = best[jumped_from] - JUMP_COST > best[stretched_from]
+        came_from.append(np.where(jumps, jumped_from, stretched_from))
+        best = row + np.where(jumps, best[jumped_from] - JUMP_COST, best[stretched_from])
+    course = [int(np.argmax(best))]
+    for origins in reversed(came_from):
+        course.append(int(origins[course[-1]]))
+    return course[::-1]
 
 
 def _voice_band(sound: Sound) -> Sound:
@@ -123,6 +157,13 @@ def longest_silence_ms(sound: Sound, below: float = 1e-4) -> float:
 
 def _find(pattern: Sound, sound: Sound) -> tuple[int, float]:
     """Where a pattern fits best, and the normalised correlation there."""
+    similarity = _similarity(pattern, sound)
+    best = int(np.argmax(similarity))
+    return best, min(float(similarity[best]), 1.0)
+
+
+def _similarity(pattern: Sound, sound: Sound) -> Sound:
+    """Normalised correlation of a pattern with each place of a sound where all of it fits."""
     size = len(pattern) + len(sound)
     product = np.fft.irfft(np.fft.rfft(sound, size) * np.conj(np.fft.rfft(pattern, size)), size)[
         : len(sound) - len(pattern) + 1
@@ -130,9 +171,7 @@ def _find(pattern: Sound, sound: Sound) -> tuple[int, float]:
     squares = np.concatenate([[0.0], np.cumsum(sound**2)])
     energy = squares[len(pattern) :] - squares[: len(squares) - len(pattern)]
     floor = 1e-6 * len(pattern)
-    similarity = product / np.sqrt(np.maximum(energy, floor) * np.sum(pattern**2))
-    best = int(np.argmax(similarity))
-    return best, min(float(similarity[best]), 1.0)
+    return product / np.sqrt(np.maximum(energy, floor) * np.sum(pattern**2))
 
 
 def _softest(original: Sound, found: Sound) -> float:

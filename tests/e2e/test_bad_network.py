@@ -58,12 +58,12 @@ def heard_speech(record: Callable[[float], Any]) -> sound.Fidelity:
 @pytest.mark.parametrize(
     ("loss", "burst_packets", "least_median", "most_dropouts"),
     [
-        (0.01, 0, 0.85, 2),
-        (0.05, 0, 0.8, 5),
-        (0.10, 0, 0.65, 7),
+        (0.01, 0, 0.9, 2),
+        (0.05, 0, 0.85, 5),
+        (0.10, 0, 0.75, 7),
         (0.20, 0, 0.5, 10),
-        (0.05, 3, 0.8, 5),
-        (0.10, 3, 0.65, 8),
+        (0.05, 3, 0.85, 7),  # about seven bursts in the clip, there or back, each may be a hole
+        (0.10, 3, 0.65, 9),
     ],
 )
 def test_speech_survives_loss(

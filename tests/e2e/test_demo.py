@@ -13,6 +13,7 @@ from e2e.browser import Chromium
 from e2e.server import free_port, wait_for_port
 
 APP = Path(__file__).resolve().parents[2] / "examples" / "talk" / "app.py"
+SOURCE_SHOWN = "document.getElementById('source').childNodes.length > 0"
 LEVEL = "Number(document.getElementById('{}').getAttribute('aria-valuenow'))"
 
 
@@ -33,6 +34,7 @@ def test_a_person_talks_and_hears_the_handler(chromium: Chromium, demo_url: str)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         await page.goto(demo_url)
+        await page.wait_for_function(SOURCE_SHOWN)
         assert "class Parrot(AsyncStreamHandler)" in await page.inner_text("#source")
         await page.click("#toggle")
         await page.wait_for_selector('[data-state="live"]')
@@ -71,7 +73,7 @@ def test_nothing_is_cut_off_on_a_phone_or_a_desk(
     async def measure(page: Page) -> None:
         await page.set_viewport_size({"width": width, "height": 800})
         await page.goto(demo_url)
-        await page.wait_for_function("document.getElementById('source').childNodes.length > 0")
+        await page.wait_for_function(SOURCE_SHOWN)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
     chromium.visit(measure)
