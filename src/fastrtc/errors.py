@@ -8,6 +8,7 @@ decide what happens next.
     * :class:`OutputError` (a handler's output is not usable media; also TypeError, ValueError)
     * :class:`HandlerError`
         * :class:`InputsTimeout` (also TimeoutError)
+        * :class:`ModelError` (a model that hears for the handler failed)
     * :class:`SessionClosed`
     * :class:`ConfigurationError` (also ValueError)
     * :class:`MissingExtension` (also ImportError)
@@ -38,6 +39,7 @@ __all__ = [
     "InvalidCandidate",
     "InvalidSdp",
     "MissingExtension",
+    "ModelError",
     "OfferRefused",
     "OutputError",
     "SessionClosed",
@@ -75,6 +77,10 @@ class HandlerError(FastRTCError):
 
 class InputsTimeout(HandlerError, TimeoutError):
     """The client was asked for its inputs and did not send them in time."""
+
+
+class ModelError(HandlerError):
+    """A model of speech failed, so that nobody knows who speaks; its own error is the cause."""
 
 
 class SessionClosed(FastRTCError):

@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 from fastrtc.session.workers import pool
+from fastrtc.turns.model_thread import awaited_by
 
 __all__ = ["VirtualClockLoop", "run"]
 
@@ -20,6 +21,8 @@ Ts = TypeVarTuple("Ts")
 
 PATIENCE_S: Final = 0.1
 """Real seconds that a call in a worker thread may take before it counts as blocked."""
+MODEL_PATIENCE_S: Final = 2.0
+"""The same for a model that was asked something."""
 AGAIN_S: Final = 0.005
 """Real seconds that blocked calls get after each step, to notice what the step did."""
 STUCK_S: Final = 10.0
@@ -33,6 +36,7 @@ class _VirtualSelector(selectors.DefaultSelector):
         super().__init__()
         self.now_s = 0.0
         self.calls_in_threads: Callable[[], list[object]] = list
+        self.models_at_work: Callable[[], set[object]] = set
         self._known_to_block: set[object] = set()
 
     def select(self, timeout: float | None = None) -> Any:
@@ -55,12 +59,14 @@ class _VirtualSelector(selectors.DefaultSelector):
 
     def _wait_for_threads(self) -> Any:
         """Lets calls in threads come back before time goes on; a blocked one is not waited for."""
-        calls = set(self.calls_in_threads())
+        models = self.models_at_work()
+        calls = {*self.calls_in_threads(), *models}
         if not calls:
             return []
         if calls <= self._known_to_block:
             return super().select(AGAIN_S)
-        ready = super().select(PATIENCE_S)
+        asked = models - self._known_to_block
+        ready = super().select(MODEL_PATIENCE_S if asked else PATIENCE_S)
         if not ready:
             self._known_to_block |= calls
         return ready
@@ -69,8 +75,9 @@ class _VirtualSelector(selectors.DefaultSelector):
 class VirtualClockLoop(asyncio.SelectorEventLoop):
     """An event loop whose :meth:`time` starts at 0 and passes only when nothing can run.
 
-    Sync user code in worker threads is waited for. A function that blocks, in ``queue.get()`` say,
-    holds time up for 0.1 real seconds once; from then on each wait for it costs 0.005.
+    Models, and sync user code in worker threads, are waited for. A function that blocks, in
+    ``queue.get()`` say, holds time up for 0.1 real seconds once; from then on each wait for it
+    costs 0.005.
     """
 
     def __init__(self) -> None:
@@ -78,6 +85,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         super().__init__(self._virtual)
         self._executor_calls: set[object] = set()
         self._virtual.calls_in_threads = self._calls_in_threads
+        self._virtual.models_at_work = lambda: awaited_by(self)
 
     def time(self) -> float:
         """Virtual seconds since the loop was made."""

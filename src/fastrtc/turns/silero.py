@@ -1,0 +1,153 @@
+"""Silero VAD 6: how likely 32 ms of sound are speech, with what was heard before kept in mind.
+
+Computes in the calling thread. Whoever calls keeps it off the event loop, as ``turns.vad_engine``
+does.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fastrtc.audio.convert import audio_to_float32
+from fastrtc.audio.resample import resample
+from fastrtc.turns.chunks import speech_chunks
+from fastrtc.turns.models import open_model
+from fastrtc.turns.options import ModelOptions, SileroVadOptions
+from fastrtc.turns.protocol import RATE_HZ, WINDOW_SAMPLES, SpeechChunk, Window
+
+__all__ = ["SileroStream", "SileroVADModel", "get_silero_model"]
+
+CONTEXT_SAMPLES: Final = 64
+"""Each window is preceded by the end of the one before it."""
+STATE_SHAPE: Final = (2, 128)
+_RATE: Final = np.array(RATE_HZ, np.int64)
+
+
+class SileroStream:
+    """One session's audio; see :class:`~fastrtc.turns.protocol.StreamingVad`."""
+
+    __slots__ = ("_model", "context", "state")
+
+    def __init__(self, model: SileroVADModel) -> None:
+        self._model = model
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what was heard."""
+        self.state = np.zeros(STATE_SHAPE, np.float32)
+        self.context = np.zeros(CONTEXT_SAMPLES, np.float32)
+
+    def push(self, samples: Window) -> float:
+        """The probability that the next 512 samples at 16 kHz are speech.
+
+        Raises:
+            ValueError: not 512 samples.
+        """
+        return self._model.push_many([self], [samples])[0]
+
+
+class SileroVADModel:
+    """Silero VAD. One object serves all sessions, each through its own :meth:`stream`.
+
+    Raises:
+        MissingExtension: onnxruntime is not installed (``pip install 'fastrtc[vad]'``).
+
+    Example::
+
+        seconds, chunks = SileroVADModel().vad((16000, samples), SileroVadOptions())
+    """
+
+    def __init__(self) -> None:
+        self._session = open_model("silero_vad.onnx", "vad")
+
+    def stream(self) -> SileroStream:
+        """Opens a stream with state of its own."""
+        return SileroStream(self)
+
+    def push_many(self, streams: list[SileroStream], windows: list[Window]) -> list[float]:
+        """The next window of each of several different streams, in one run of the model.
+
+        Raises:
+            ValueError: a window has not 512 samples.
+        """
+        sound = np.empty((len(streams), CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
+        state = np.empty((STATE_SHAPE[0], len(streams), STATE_SHAPE[1]), np.float32)
+        for row, (stream, window) in enumerate(zip(streams, windows, strict=True)):
+            if window.shape != (WINDOW_SAMPLES,):
+                raise ValueError(
+                    f"a window has shape {window.shape}; allowed is ({WINDOW_SAMPLES},), float32 "
+                    f"at {RATE_HZ} Hz"
+                )
+            sound[row, :CONTEXT_SAMPLES] = stream.context
+            sound[row, CONTEXT_SAMPLES:] = window
+            state[:, row] = stream.state
+        probabilities, state = self._session.run(
+            None, {"input": sound, "state": state, "sr": _RATE}
+        )
+        for row, stream in enumerate(streams):
+            stream.state = state[:, row].copy()
+            stream.context = sound[row, -CONTEXT_SAMPLES:].copy()
+        answers: list[float] = probabilities[:, 0].tolist()
+        return answers
+
+    def vad(
+        self,
+        audio: tuple[int, npt.NDArray[np.int16] | npt.NDArray[np.float32]],
+        options: ModelOptions = None,
+    ) -> tuple[float, list[SpeechChunk]]:
+        """Finds the speech in a recording.
+
+        Args:
+            audio: ``(rate_hz, samples)``, mono, int16 or float32 in [-1, 1], shape ``(n,)`` or
+                ``(1, n)``.
+            options: :class:`~fastrtc.turns.options.SileroVadOptions`; None for the defaults.
+
+        Returns:
+            Seconds in all chunks together, and the chunks, in samples of ``audio``.
+
+        Raises:
+            ValueError: more than one channel, or a rate out of range.
+        """
+        rate_hz, samples = audio
+        if samples.ndim != 1 and samples.shape[:-1] != (1,):
+            raise ValueError(
+                f"vad() received samples of shape {samples.shape}; allowed is mono, (n,) or (1, n)"
+            )
+        flat = samples.reshape(-1)
+        heard = resample(audio_to_float32(flat), rate_hz, RATE_HZ)
+        found = speech_chunks(self._probabilities(heard), len(heard), options or SileroVadOptions())
+        scale = rate_hz / RATE_HZ
+        chunks: list[SpeechChunk] = [
+            {
+                "start": round(chunk["start"] * scale),
+                "end": min(len(flat), round(chunk["end"] * scale)),
+            }
+            for chunk in found
+        ]
+        return sum(chunk["end"] - chunk["start"] for chunk in chunks) / rate_hz, chunks
+
+    def warmup(self) -> None:
+        """Runs the model once, so that the first window is not slower than others."""
+        self.stream().push(np.zeros(WINDOW_SAMPLES, np.float32))
+
+    def _probabilities(self, samples: npt.NDArray[np.float32]) -> list[float]:
+        stream = self.stream()
+        missing = -len(samples) % WINDOW_SAMPLES
+        padded = np.concatenate((samples, np.zeros(missing, np.float32)))
+        return [stream.push(window) for window in padded.reshape(-1, WINDOW_SAMPLES)]
+
+
+@cache
+def get_silero_model() -> SileroVADModel:
+    """The process's Silero VAD, loaded and warm.
+
+    Raises:
+        MissingExtension: onnxruntime is not installed (``pip install 'fastrtc[vad]'``).
+    """
+    model = SileroVADModel()
+    model.warmup()
+    return model
