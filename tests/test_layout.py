@@ -25,7 +25,12 @@ FLOORS = [
     {"testing", "legacy"},
 ]
 """From the ground up; a room imports its own floor's and lower ones' rooms."""
-SAME_FLOOR = {("handlers", "wire"), ("transports", "settings"), ("types", "errors")}
+SAME_FLOOR = {
+    ("turns", "audio"),
+    ("handlers", "wire"),
+    ("transports", "settings"),
+    ("types", "errors"),
+}
 HOMES = {
     "gradio": {"ui"},
     "av": {"video", "audio/files.py"},
