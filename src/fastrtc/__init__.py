@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastrtc.audio.aggregate import aggregate_bytes_to_16bit, async_aggregate_bytes_to_16bit
     from fastrtc.audio.convert import audio_to_float32, audio_to_int16
+    from fastrtc.audio.files import audio_to_bytes, audio_to_file
     from fastrtc.errors import WebRTCError
     from fastrtc.handlers.base import AsyncStreamHandler, StreamHandler
     from fastrtc.handlers.outputs import AdditionalOutputs, AudioEmitType, CloseStream
@@ -32,6 +34,10 @@ _HOMES = {
     "UIArgs": "types",
     "Warning": "session.context",
     "WebRTCError": "errors",
+    "aggregate_bytes_to_16bit": "audio.aggregate",
+    "async_aggregate_bytes_to_16bit": "audio.aggregate",
+    "audio_to_bytes": "audio.files",
+    "audio_to_file": "audio.files",
     "audio_to_float32": "audio.convert",
     "audio_to_int16": "audio.convert",
     "configure": "settings",
@@ -51,6 +57,10 @@ __all__ = [
     "UIArgs",
     "Warning",
     "WebRTCError",
+    "aggregate_bytes_to_16bit",
+    "async_aggregate_bytes_to_16bit",
+    "audio_to_bytes",
+    "audio_to_file",
     "audio_to_float32",
     "audio_to_int16",
     "configure",
