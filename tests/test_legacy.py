@@ -19,6 +19,8 @@ def test_every_name_of_the_table_is_the_one_it_stands_for(path: str) -> None:
 
 
 def test_old_imports_work() -> None:
+    from fastrtc.pause_detection import silero
+    from fastrtc.pause_detection.silero import SileroVADModel
     from fastrtc.tracks import AsyncStreamHandler, StreamHandler
     from fastrtc.utils import AdditionalOutputs, create_message, wait_for_item
 
@@ -33,6 +35,7 @@ def test_old_imports_work() -> None:
     assert Stream is fastrtc.Stream
     assert Body.__name__ == "Body"
     assert UIArgs is fastrtc.UIArgs
+    assert isinstance(silero.get_silero_model(), SileroVADModel)
 
 
 def test_other_names_and_paths_are_missing_as_usual() -> None:

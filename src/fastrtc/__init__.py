@@ -20,15 +20,23 @@ if TYPE_CHECKING:
     from fastrtc.session.context import Context, Warning, get_current_context
     from fastrtc.settings import configure
     from fastrtc.stream import Stream
+    from fastrtc.turns.options import AlgoOptions, ModelOptions, SileroVadOptions
+    from fastrtc.turns.protocol import PauseDetectionModel
+    from fastrtc.turns.silero import get_silero_model
+    from fastrtc.turns.smart_turn import get_smart_turn_model
     from fastrtc.types import UIArgs
     from fastrtc.wire.messages import create_message
 
 _HOMES = {
     "AdditionalOutputs": "handlers.outputs",
+    "AlgoOptions": "turns.options",
     "AsyncStreamHandler": "handlers.base",
     "AudioEmitType": "handlers.outputs",
     "CloseStream": "handlers.outputs",
     "Context": "session.context",
+    "ModelOptions": "turns.options",
+    "PauseDetectionModel": "turns.protocol",
+    "SileroVadOptions": "turns.options",
     "Stream": "stream",
     "StreamHandler": "handlers.base",
     "UIArgs": "types",
@@ -43,15 +51,21 @@ _HOMES = {
     "configure": "settings",
     "create_message": "wire.messages",
     "get_current_context": "session.context",
+    "get_silero_model": "turns.silero",
+    "get_smart_turn_model": "turns.smart_turn",
     "wait_for_item": "handlers.waiting",
 }
 
 __all__ = [
     "AdditionalOutputs",
+    "AlgoOptions",
     "AsyncStreamHandler",
     "AudioEmitType",
     "CloseStream",
     "Context",
+    "ModelOptions",
+    "PauseDetectionModel",
+    "SileroVadOptions",
     "Stream",
     "StreamHandler",
     "UIArgs",
@@ -66,6 +80,8 @@ __all__ = [
     "configure",
     "create_message",
     "get_current_context",
+    "get_silero_model",
+    "get_smart_turn_model",
     "wait_for_item",
 ]
 

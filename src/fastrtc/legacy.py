@@ -17,8 +17,27 @@ from typing import Any, Final
 __all__ = ["TABLE", "LegacyFinder", "install"]
 
 TABLE: Final[dict[str, dict[str, str]]] = {
+    "fastrtc.pause_detection": {
+        "ModelOptions": "fastrtc.turns.options",
+        "PauseDetectionModel": "fastrtc.turns.protocol",
+        "SileroVADModel": "fastrtc.turns.silero",
+        "SileroVadOptions": "fastrtc.turns.options",
+        "get_silero_model": "fastrtc.turns.silero",
+    },
+    "fastrtc.pause_detection.protocol": {
+        "AudioChunk": "fastrtc.turns.protocol:SpeechChunk",
+        "ModelOptions": "fastrtc.turns.options",
+        "PauseDetectionModel": "fastrtc.turns.protocol",
+    },
+    "fastrtc.pause_detection.silero": {
+        "PauseDetectionModel": "fastrtc.turns.protocol",
+        "SileroVADModel": "fastrtc.turns.silero",
+        "SileroVadOptions": "fastrtc.turns.options",
+        "get_silero_model": "fastrtc.turns.silero",
+    },
     "fastrtc.utils": {
         "AdditionalOutputs": "fastrtc.handlers.outputs",
+        "AudioChunk": "fastrtc.turns.protocol:SpeechChunk",
         "CloseStream": "fastrtc.handlers.outputs",
         "Context": "fastrtc.session.context",
         "DataChannel": "fastrtc.types",
@@ -54,7 +73,10 @@ class LegacyFinder(MetaPathFinder, Loader):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """A spec for a module of the table, None for any other."""
-        return ModuleSpec(fullname, self) if fullname in TABLE else None
+        if fullname not in TABLE:
+            return None
+        has_modules = any(path.startswith(f"{fullname}.") for path in TABLE)
+        return ModuleSpec(fullname, self, is_package=has_modules)
 
     def exec_module(self, module: ModuleType) -> None:
         """Gives the module its names, each loaded with its first use."""
