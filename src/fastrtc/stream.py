@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from types import EllipsisType
 from typing import Any, Literal, cast
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 
-from fastrtc.errors import FeatureUnavailable
+from fastrtc.errors import FeatureUnavailable, UnsupportedMedia
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.functions import FrameFunction, SourceFunction
 from fastrtc.handlers.outputs import AdditionalOutputs
@@ -18,9 +18,11 @@ from fastrtc.server.lifespan import with_lifespan
 from fastrtc.server.offers import NoHandlerYet, Offers, ServerConfiguration, resolve
 from fastrtc.server.routes import answer_offer, make_router
 from fastrtc.server.schemas import Body
+from fastrtc.server.sockets import SocketDoors
 from fastrtc.session.factory import SessionFactory
 from fastrtc.session.registry import Connections, Handlers, Sessions
 from fastrtc.session.session import RECONNECT_TIMEOUT_S
+from fastrtc.telephony.incoming import answer_incoming
 from fastrtc.transports.base import Allowed
 from fastrtc.types import Modality, RTCConfiguration, StreamMode, UIArgs
 from fastrtc.wire.messages import create_message
@@ -139,6 +141,8 @@ class Stream:
             server_rtc_configuration,
             door=NoHandlerYet() if handler is ... else None,
         )
+        self._sockets = SocketDoors(self.factory, authorize, _refusal_of_sockets(handler, modality))
+        self._mounted_at = ""
         self.connections = Connections(self.factory.registry)
         self.handlers = Handlers(self.factory.registry)
         self.sessions = Sessions(self.factory.registry)
@@ -175,7 +179,18 @@ class Stream:
         path = path.rstrip("/")
         if path and not path.startswith("/"):
             raise ValueError(f"path is {path!r}; it has to begin with '/'")
-        app.include_router(make_router(self._offers, self.authorize, path, tags))
+        self._mounted_at = path
+        router = make_router(self._offers, self.authorize, path, tags)
+        router.add_api_websocket_route("/websocket/offer", self.websocket_offer)
+        router.add_api_websocket_route("/telephone/handler", self.telephone_handler)
+        router.add_api_route(
+            "/telephone/incoming",
+            self.handle_incoming_call,
+            methods=["POST"],
+            tags=tags,
+            response_class=Response,
+        )
+        app.include_router(router)
         app.router.lifespan_context = with_lifespan(app.router.lifespan_context, self.factory)
 
     async def offer(self, body: Body, request: Request = NO_REQUEST) -> Any:
@@ -195,6 +210,35 @@ class Stream:
         principal = await authorise(self.authorize, request)
         status, answer = await answer_offer(self._offers, Body.model_validate(body), principal)
         return answer if status == 200 else JSONResponse(answer, status_code=status)
+
+    async def websocket_offer(self, websocket: WebSocket) -> None:
+        """Serves a client that speaks over a WebSocket, from before it is accepted to its end.
+
+        For those who route it themselves: ``app.websocket("/talk")(stream.websocket_offer)``.
+        """
+        await self._sockets.websocket(websocket)
+
+    async def handle_incoming_call(self, request: Request) -> Response:
+        """Answers a telephone provider's webhook: connects the call to :meth:`telephone_handler`.
+
+        Args:
+            request: the webhook; ``?provider=`` is one of "twilio" (also without it), "telnyx",
+                "plivo", "vonage" and "exotel". With ``TWILIO_AUTH_TOKEN`` in the environment only
+                requests that Twilio signed are answered.
+
+        Raises:
+            HTTPException: ``authorize`` refused, the signature is wrong, or the provider unknown.
+        """
+        await authorise(self.authorize, request)
+        return await answer_incoming(request, self._mounted_at)
+
+    async def telephone_handler(self, websocket: WebSocket) -> None:
+        """Serves a call over a provider's media stream, from before it is accepted to its end.
+
+        Args:
+            websocket: the provider's; ``?provider=`` names it, else its first messages do.
+        """
+        await self._sockets.telephone(websocket)
 
     async def get_rtc_configuration(self) -> dict[str, Any] | None:
         """The ``RTCConfiguration`` for browsers, a callable asked anew each time."""
@@ -255,6 +299,14 @@ class Stream:
 def _check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; allowed: {', '.join(map(repr, allowed))}")
+
+
+def _refusal_of_sockets(handler: object, modality: Modality) -> UnsupportedMedia | None:
+    if handler is ...:
+        return UnsupportedMedia("this stream was made with ... instead of a handler")
+    if modality != "audio":
+        return UnsupportedMedia(f"WebSockets carry audio only, this stream is {modality!r}")
+    return None
 
 
 def _check_limit(limit: object) -> int | None:

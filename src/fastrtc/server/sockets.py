@@ -1,0 +1,77 @@
+"""The WebSocket doors of one stream: who may come in, by which protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import HTTPException, WebSocket
+from fastapi.responses import JSONResponse
+
+from fastrtc.errors import OfferRefused
+from fastrtc.server.auth import authorise
+from fastrtc.session.factory import SessionFactory
+from fastrtc.transports.reader import refuse_socket, serve_socket
+from fastrtc.wire.browser import BrowserWire
+from fastrtc.wire.events import Wire
+from fastrtc.wire.providers import wire_of
+
+__all__ = ["SocketDoors"]
+
+
+class SocketDoors:
+    """``WS {path}/websocket/offer`` and ``WS {path}/telephone/handler``.
+
+    Args:
+        factory: makes the sessions.
+        authorize: the stream's hook.
+        refusal: why this stream takes no WebSockets at all; None when it does.
+    """
+
+    def __init__(
+        self,
+        factory: SessionFactory,
+        authorize: Callable[[Any], Any] | None,
+        refusal: OfferRefused | None = None,
+    ) -> None:
+        self._factory = factory
+        self._authorize = authorize
+        self._refusal = refusal
+
+    async def websocket(self, websocket: WebSocket) -> None:
+        """Serves a page or an app until it has gone."""
+        handler = self._factory.prototype
+        wire = BrowserWire(handler.input_sample_rate, handler.output_sample_rate)
+        await self._serve(websocket, wire)
+
+    async def telephone(self, websocket: WebSocket) -> None:
+        """Serves a call until it has ended."""
+        provider = websocket.query_params.get("provider")
+        try:
+            wire = None if provider is None else wire_of(provider)
+        except ValueError as error:
+            await _deny(websocket, HTTPException(400, str(error)))
+            return
+        await self._serve(websocket, wire)
+
+    async def _serve(self, websocket: WebSocket, wire: Wire | None) -> None:
+        try:
+            principal = await authorise(self._authorize, websocket)
+        except HTTPException as error:
+            await _deny(websocket, error)
+            return
+        await websocket.accept()
+        if self._refusal is not None:
+            tell = wire is not None and wire.kind == "websocket"
+            await refuse_socket(websocket, self._refusal, tell=tell)
+            return
+        await serve_socket(websocket, self._factory, wire, principal=principal)
+
+
+async def _deny(websocket: WebSocket, error: HTTPException) -> None:
+    """Answers the handshake with an HTTP status, where the server can; else with 403."""
+    if "websocket.http.response" in websocket.scope.get("extensions", {}):
+        answer = JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
+        await websocket.send_denial_response(answer)
+    else:
+        await websocket.close(1008, str(error.detail)[:100])

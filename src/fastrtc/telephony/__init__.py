@@ -1,0 +1,1 @@
+"""Telephone calls before and around their audio: answers to providers, signatures, fastphone."""

@@ -1,0 +1,75 @@
+"""``POST {path}/telephone/incoming``: a provider asks what to do with a call."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+from fastapi import HTTPException, Request, Response
+
+from fastrtc.telephony.addresses import public_address
+from fastrtc.telephony.answers import answer_call
+from fastrtc.telephony.signature import twilio_signed
+
+__all__ = ["AUTH_TOKEN_VARIABLE", "answer_incoming"]
+
+logger = logging.getLogger("fastrtc")
+
+AUTH_TOKEN_VARIABLE: Final = "TWILIO_AUTH_TOKEN"
+INCOMING: Final = "/telephone/incoming"
+HANDLER: Final = "/telephone/handler"
+MAX_BODY_BYTES: Final = 1 << 16
+
+
+async def answer_incoming(
+    request: Request, mounted_at: str = "", environment: Mapping[str, str] = os.environ
+) -> Response:
+    """The answer that connects the call to our WebSocket.
+
+    Args:
+        request: the webhook; ``?provider=`` says whose, Twilio's without it.
+        mounted_at: the stream's path, for a route whose own path does not tell.
+        environment: with ``TWILIO_AUTH_TOKEN`` in it, only what Twilio signed is answered.
+
+    Raises:
+        HTTPException: 400 for an unknown provider, 403 for a wrong signature, 413 for a large body.
+    """
+    provider = request.query_params.get("provider", "twilio")
+    address = public_address(
+        scheme=request.url.scheme,
+        path=request.scope["path"],
+        root_path=request.scope.get("root_path", ""),
+        headers=request.headers,
+    )
+    token = environment.get(AUTH_TOKEN_VARIABLE, "")
+    if token and provider.lower() == "twilio":
+        url = address.http(request.url.query)
+        form = parse_qsl((await _body(request)).decode("utf-8", "replace"), keep_blank_values=True)
+        if not twilio_signed(request.headers.get("x-twilio-signature", ""), token, url, form):
+            logger.warning("a call was refused: no valid X-Twilio-Signature for %s", url)
+            raise HTTPException(
+                403,
+                f"X-Twilio-Signature does not match {url}: Twilio has to call this very URL, and "
+                f"{AUTH_TOKEN_VARIABLE} has to be its account's",
+            )
+    if address.path.endswith(INCOMING):
+        path = address.path.removesuffix(INCOMING) + HANDLER
+    else:
+        path = mounted_at + HANDLER
+    try:
+        body, media_type = answer_call(provider, address.websocket(path))
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from None
+    return Response(body, media_type=media_type)
+
+
+async def _body(request: Request) -> bytes:
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+    return bytes(raw)

@@ -1,0 +1,296 @@
+"""A session over one WebSocket: of a page, an app, or a telephone provider.
+
+Carries bytes and keeps time. What messages mean is ``wire/``; who may connect is ``server/``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+from starlette.websockets import WebSocketDisconnect
+
+from fastrtc.audio.codecs import AudioFormat, decoder, encoder
+from fastrtc.audio.rates import Resampler
+from fastrtc.transports.pacing import Pacer
+from fastrtc.wire.events import Message, Wire
+
+if TYPE_CHECKING:
+    from fastrtc.audio.convert import AudioChunk
+    from fastrtc.session.session import Session
+    from fastrtc.session.transport import Stats
+
+__all__ = ["LEAD_S", "PHONE_LEAD_S", "PING_S", "Socket", "SocketTransport"]
+
+logger = logging.getLogger("fastrtc")
+
+LEAD_S: Final = 0.1
+"""How far ahead of real time audio leaves for a page or an app."""
+PHONE_LEAD_S: Final = 0.2
+"""The same for a telephone provider, whose buffer we can clear."""
+MARK_EVERY_S: Final = 0.2
+PING_S: Final = 15.0
+"""A client that was not heard for this long is asked whether it is there..."""
+SILENCE_LIMIT_S: Final = 45.0
+"""...and one that is known to answer, or to send all the time, is given up after this long."""
+TEXTS_BOUND: Final = 256
+LONGEST_REASON_BYTES: Final = 120
+"""A close frame takes 123 (RFC 6455, section 5.5)."""
+
+
+class Socket(Protocol):
+    """What this module asks of a WebSocket: Starlette's, accepted."""
+
+    async def receive(self) -> Any: ...
+    async def send_text(self, data: str) -> None: ...
+    async def send_bytes(self, data: bytes) -> None: ...
+    async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
+
+
+class SocketTransport:
+    """One session's way in and out. :meth:`write` has to run as long as it lives.
+
+    Args:
+        session: whom it serves.
+        wire: the client's protocol, started.
+        socket: accepted.
+    """
+
+    def __init__(self, session: Session, wire: Wire, socket: Socket) -> None:
+        assert wire.heard is not None
+        assert wire.said is not None
+        self.name: str = wire.kind
+        self._session = session
+        self._wire = wire
+        self._socket = socket
+        self._loop = session.loop
+        handler = session.handler
+        self._hear = _Ears(
+            wire.heard, handler.input_sample_rate, 2 if handler.expected_layout == "stereo" else 1
+        )
+        self._said = wire.said
+        self._encode = encoder(wire.said)
+        self._resampler = Resampler(wire.said.rate_hz, wire.said.rate_hz)
+        self._pacer = Pacer(
+            wire.said.rate_hz,
+            frame_s=wire.frame_s,
+            lead_s=max(PHONE_LEAD_S if wire.kind == "phone" else LEAD_S, wire.frame_s),
+            whole_frames=wire.whole_frames,
+        )
+        self._texts: deque[Message] = deque()
+        self._waker: asyncio.Future[None] | None = None
+        self._closed = False
+        self._reason = ""
+        self._code = 1000
+        self._unmarked_s = 0.0
+        self._marks = 0
+        self._heard_at_s = self._asked_at_s = self._loop.time()
+        self._always_heard = wire.kind == "phone"
+        self._counts = {
+            "messages_sent": 0,
+            "bytes_sent": 0,
+            "messages_received": 0,
+            "bytes_received": 0,
+            "frames_sent": 0,
+        }
+
+    # What the session calls.
+
+    def play(self, audio: AudioChunk) -> None:
+        """Takes audio to send in real time."""
+        if self._closed:
+            return
+        samples, rate_hz, channels = audio
+        if channels == 2:
+            samples = (samples.reshape(-1, 2).sum(axis=1, dtype=np.int32) >> 1).astype(np.int16)
+        if rate_hz != self._resampler.from_hz:
+            self._change_rate(rate_hz)
+        samples = self._resampler.push(samples)
+        # The handler may fill its array anew.
+        owned = samples.copy() if samples is audio.samples else samples
+        self._pacer.push(owned, self._loop.time())
+        self._wake()
+
+    @property
+    def queued_s(self) -> float:
+        """Seconds that the client has not played yet; 0 after the end."""
+        return 0.0 if self._closed else self._pacer.queued_s(self._loop.time())
+
+    @property
+    def sent_s(self) -> float:
+        """Seconds that the client played since the last clear, as far as we can know."""
+        return self._pacer.sent_s(self._loop.time())
+
+    def clear(self) -> float:
+        """Drops what is queued, here and at the client."""
+        now_s = self._loop.time()
+        played_any = self._pacer.is_used
+        sent_s = self._pacer.clear(now_s)
+        self._resampler = Resampler(self._resampler.from_hz, self._said.rate_hz)
+        message = self._wire.clear()
+        if played_any and message is not None:
+            self._send_soon(message)
+        return sent_s
+
+    def send_message(self, text: str) -> bool:
+        """Sends text; a telephone has nobody to read it, so it is dropped there."""
+        if self._closed:
+            return False
+        if self._wire.kind == "phone":
+            return True
+        if len(self._texts) >= TEXTS_BOUND:
+            return False
+        self._send_soon(text)
+        return True
+
+    def close(self, reason: str, code: int = 1000) -> None:
+        """Ends the connection once the messages that wait are sent; idempotent."""
+        if not self._closed:
+            self._pacer.clear(self._loop.time())
+            self._closed = True
+            self._reason, self._code = reason, code
+            self._wake()
+            self._session.on_closed(reason)
+
+    def stats(self) -> Stats:
+        """What went in and out."""
+        return {
+            **self._counts,
+            "bytes_queued": sum(map(len, self._texts)),
+            "queued_s": self.queued_s,
+            "encoding": self._said.encoding,
+        }
+
+    # What whoever reads the socket calls.
+
+    def heard(self, message: Message) -> None:
+        """Something came from the client."""
+        self._heard_at_s = self._loop.time()
+        self._counts["messages_received"] += 1
+        self._counts["bytes_received"] += len(message)
+
+    def on_sound(self, payload: bytes) -> None:
+        """Audio came.
+
+        Raises:
+            ValueError: it cannot be audio of the agreed encoding.
+        """
+        samples = self._hear(payload)
+        if samples:
+            self._session.on_audio(samples, self._hear.rate_hz)
+
+    def on_played(self, name: str) -> None:
+        """The client tells what it has played."""
+        self._pacer.played(name, self._loop.time())
+
+    def on_ping(self) -> None:
+        """The client asks whether we are there."""
+        message = self._wire.pong()
+        if message is not None and not self._closed and len(self._texts) < TEXTS_BOUND:
+            self._send_soon(message)
+
+    def on_pong(self) -> None:
+        """The client answers pings: from now on its silence tells."""
+        self._always_heard = True
+
+    async def write(self) -> None:
+        """Sends everything when it is due, until the end; then closes the socket."""
+        try:
+            while True:
+                now_s = self._loop.time()
+                if self._texts:
+                    await self._send(self._texts.popleft())
+                    continue
+                if self._closed:
+                    break
+                due_s = self._pacer.due_in(now_s)
+                if due_s == 0:
+                    await self._send_frame(now_s)
+                    continue
+                await self._sleep(min(self._check_alive(now_s), 3600.0 if due_s is None else due_s))
+            reason = self._reason.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
+            await self._socket.close(self._code, reason)
+        except (OSError, RuntimeError, WebSocketDisconnect) as error:
+            # Starlette has a RuntimeError for sending on what is closed.
+            logger.debug("session %s: the socket is gone: %r", self._session.id, error)
+            self._texts.clear()
+            self.close("the client is gone")
+
+    # Inside.
+
+    async def _send_frame(self, now_s: float) -> None:
+        frame = self._pacer.take(now_s)
+        self._counts["frames_sent"] += 1
+        self._unmarked_s += len(frame) / self._said.rate_hz
+        await self._send(self._wire.sound(self._encode(frame)))
+        if self._unmarked_s >= MARK_EVERY_S and not self._closed:
+            self._unmarked_s = 0.0
+            self._marks += 1
+            name = f"fastrtc-{self._marks}"
+            mark = self._wire.mark(name)
+            if mark is not None:
+                self._pacer.marked(name)
+                await self._send(mark)
+
+    async def _send(self, message: Message) -> None:
+        self._counts["messages_sent"] += 1
+        self._counts["bytes_sent"] += len(message)
+        if isinstance(message, str):
+            await self._socket.send_text(message)
+        else:
+            await self._socket.send_bytes(message)
+
+    def _send_soon(self, message: Message) -> None:
+        self._texts.append(message)
+        self._wake()
+
+    def _wake(self) -> None:
+        waker, self._waker = self._waker, None
+        if waker is not None and not waker.done():
+            waker.set_result(None)
+
+    async def _sleep(self, longest_s: float) -> None:
+        self._waker = self._loop.create_future()
+        timer = self._loop.call_later(longest_s, self._wake)
+        try:
+            await self._waker
+        finally:
+            timer.cancel()
+
+    def _check_alive(self, now_s: float) -> float:
+        """Asks a silent client whether it is there; returns when to look again."""
+        silent_s = now_s - self._heard_at_s
+        if self._always_heard and silent_s >= SILENCE_LIMIT_S:
+            self.close(f"nothing heard for {SILENCE_LIMIT_S:g} s", 1011)
+            return 0.0
+        if silent_s >= PING_S and now_s - self._asked_at_s >= PING_S:
+            self._asked_at_s = now_s
+            message = self._wire.ping()
+            if message is not None:
+                self._texts.append(message)
+                return 0.0
+        return max(0.01, PING_S - min(silent_s, now_s - self._asked_at_s))
+
+    def _change_rate(self, rate_hz: int) -> None:
+        changed = Resampler(rate_hz, self._said.rate_hz)
+        self._pacer.push(self._resampler.flush(), self._loop.time())
+        self._resampler = changed
+
+
+class _Ears:
+    """What a client says, as its handler wants it."""
+
+    def __init__(self, form: AudioFormat, rate_hz: int, channels: int) -> None:
+        self.rate_hz = rate_hz
+        self._decode = decoder(form)
+        self._resampler = Resampler(form.rate_hz, rate_hz)
+        self._channels = channels
+
+    def __call__(self, payload: bytes) -> bytearray:
+        samples = self._resampler.push(self._decode(payload))
+        if self._channels == 2:
+            samples = np.repeat(samples, 2)
+        return bytearray(samples.tobytes())

@@ -1,0 +1,151 @@
+"""The messages of ``WS {path}/websocket/offer``: pages and apps, not telephones. Pure.
+
+Client: ``{"event": "start", "websocket_id": ...}`` first, optionally with ``"format"``,
+``"sample_rate"`` and ``"marks": true``; then ``{"event": "media", "media": {"payload": base64}}``
+or binary messages; ``stop``, ``ping``, ``pong``, and ``mark`` when asked for. Whatever else it
+sends is text for the application. Server: ``media`` (binary if the client named a format),
+``clear``, ``pong``, ``ping``, ``mark``, and the messages of ``wire/messages.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, Literal, get_args
+
+from fastrtc.audio.codecs import AudioFormat, Encoding
+from fastrtc.wire.events import (
+    Event,
+    Message,
+    Ping,
+    Played,
+    Pong,
+    Sound,
+    Started,
+    Stopped,
+    Text,
+    WireError,
+    field,
+    from_base64,
+    to_base64,
+)
+
+__all__ = ["BrowserWire"]
+
+Format = Literal["mulaw", "pcm16", "opus"]
+FORMATS: Final = get_args(Format)
+LOWEST_HZ: Final = 8_000
+HIGHEST_HZ: Final = 48_000
+LONGEST_ID: Final = 256
+
+
+class BrowserWire:
+    """One client's side of the protocol.
+
+    Args:
+        handler_input_hz: the rate of media to us when the client names none.
+        handler_output_hz: the rate of media to the client when it names none.
+    """
+
+    name = "websocket"
+    kind: Literal["websocket", "phone"] = "websocket"
+    frame_s = 0.02
+
+    def __init__(self, handler_input_hz: int, handler_output_hz: int) -> None:
+        self.heard: AudioFormat | None = AudioFormat("mulaw", handler_input_hz)
+        self.said: AudioFormat | None = AudioFormat("mulaw", handler_output_hz)
+        self.whole_frames = False
+        self._binary = False
+        self._started = False
+        self._marks = False
+
+    def parse(self, message: Message) -> Event | None:
+        """What a message of the client means.
+
+        Raises:
+            WireError: see :class:`~fastrtc.wire.events.Wire`.
+        """
+        if isinstance(message, bytes):
+            return self._sound(message)
+        try:
+            value = json.loads(message)
+        except (ValueError, RecursionError):
+            value = None
+        event = value.get("event") if isinstance(value, dict) else None
+        if event == "media":
+            return self._sound(from_base64(field(value, "media", "payload")))
+        if event == "start":
+            return self._start(value)
+        if event == "ping":
+            return Ping()
+        if event == "pong":
+            return Pong()
+        if event == "stop":
+            return Stopped()
+        if event == "mark":
+            return Played(field(value, "mark", "name"))
+        if not self._started:
+            raise WireError(
+                'the first message has to be {"event": "start", "websocket_id": ...}, received '
+                f"{message[:80]!r}"
+            )
+        return Text(message)
+
+    def _sound(self, payload: bytes) -> Sound:
+        if not self._started:
+            raise WireError('media before {"event": "start", "websocket_id": ...}')
+        return Sound(payload)
+
+    def _start(self, message: dict[str, Any]) -> Started:
+        if self._started:
+            raise WireError("a second start: open another WebSocket for another session")
+        id_ = field(message, "websocket_id")
+        if not 0 < len(id_) <= LONGEST_ID:
+            raise WireError(f"websocket_id has {len(id_)} characters; allowed: 1 to {LONGEST_ID}")
+        if not id_.isprintable():
+            raise WireError("websocket_id has characters that cannot be printed")
+        encoding: Encoding = "mulaw"
+        if message.get("format") is not None:
+            if message["format"] not in FORMATS:
+                raise WireError(
+                    f"format is {message['format']!r}; allowed: {', '.join(map(repr, FORMATS))}"
+                )
+            encoding = message["format"]
+            self._binary = True
+        rate_hz = message.get("sample_rate")
+        if rate_hz is not None:
+            whole = isinstance(rate_hz, int) and not isinstance(rate_hz, bool)
+            if not whole or not LOWEST_HZ <= rate_hz <= HIGHEST_HZ or rate_hz % 50:
+                raise WireError(
+                    f"sample_rate is {rate_hz!r}; allowed: multiples of 50 from {LOWEST_HZ} to "
+                    f"{HIGHEST_HZ}"
+                )
+        assert self.heard is not None
+        assert self.said is not None
+        self.heard = AudioFormat(encoding, rate_hz or self.heard.rate_hz)
+        self.said = AudioFormat(encoding, rate_hz or self.said.rate_hz)
+        self.whole_frames = encoding == "opus"
+        self._marks = message.get("marks") is True
+        self._started = True
+        return Started(id_)
+
+    def sound(self, payload: bytes) -> Message:
+        """``media``, or the bytes themselves."""
+        if self._binary:
+            return payload
+        return f'{{"event": "media", "media": {{"payload": "{to_base64(payload)}"}}}}'
+
+    def clear(self) -> Message:
+        """Have the client flush what it has not played."""
+        return '{"event": "clear"}'
+
+    def mark(self, name: str) -> Message | None:
+        """For clients that asked for marks."""
+        return json.dumps({"event": "mark", "mark": {"name": name}}) if self._marks else None
+
+    def ping(self) -> Message:
+        """Asks whether the client is there."""
+        return '{"event": "ping"}'
+
+    def pong(self) -> Message:
+        """We are here."""
+        return '{"event": "pong"}'

@@ -1,0 +1,147 @@
+"""Pacing by arithmetic: audio leaves a stated lead ahead, and what was played is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastrtc.transports.pacing import Pacer
+
+RATE_HZ = 8_000
+LEAD_S = 0.1
+
+
+def audio(seconds: float) -> np.ndarray:
+    return np.arange(round(seconds * RATE_HZ)).astype(np.int16)
+
+
+def make(**options: object) -> Pacer:
+    return Pacer(RATE_HZ, **{"frame_s": 0.02, "lead_s": LEAD_S, **options})  # type: ignore[arg-type]
+
+
+def run(pacer: Pacer, until_s: float, now_s: float = 0.0) -> list[tuple[float, np.ndarray]]:
+    """Takes every frame when it is due."""
+    left = []
+    while (due_s := pacer.due_in(now_s)) is not None and now_s + due_s <= until_s:
+        now_s += due_s
+        left.append((now_s, pacer.take(now_s)))
+    return left
+
+
+def test_audio_leaves_at_most_the_lead_ahead_and_whole() -> None:
+    pacer = make()
+    pacer.push(audio(1.0), 0.0)
+    left = run(pacer, 10.0)
+    assert np.array_equal(np.concatenate([frame for _, frame in left]), audio(1.0))
+    for number, (at_s, frame) in enumerate(left):
+        assert len(frame) == 160
+        assert at_s == pytest.approx(max(0.0, (number + 1) * 0.02 - 0.02 - LEAD_S), abs=1e-9)
+
+
+def test_what_was_played_and_what_waits_add_up() -> None:
+    pacer = make()
+    pacer.push(audio(1.0), 0.0)
+    run(pacer, 0.3)
+    assert pacer.sent_s(0.3) == pytest.approx(0.3)
+    assert pacer.queued_s(0.3) == pytest.approx(0.7)
+    run(pacer, 5.0, 0.3)
+    assert pacer.sent_s(5.0) == pytest.approx(1.0)
+    assert pacer.queued_s(5.0) == 0
+
+
+def test_a_clear_leaves_nothing_and_says_what_was_played() -> None:
+    pacer = make()
+    pacer.push(audio(1.0), 0.0)
+    run(pacer, 0.3)
+    assert pacer.is_used
+    assert pacer.clear(0.3) == pytest.approx(0.3)
+    assert pacer.due_in(0.3) is None
+    assert pacer.queued_s(0.3) == 0
+    assert pacer.clear(0.3) == 0
+    assert not pacer.is_used
+    pacer.push(audio(0.1), 0.31)
+    assert pacer.due_in(0.31) == 0
+
+
+def test_a_client_that_was_not_served_in_time_plays_later() -> None:
+    """Backpressure: what left late is heard late."""
+    pacer = make()
+    pacer.push(audio(0.5), 0.0)
+    run(pacer, 0.0)
+    left = run(pacer, 2.0, now_s=1.0)
+    assert left[0][0] == 1.0
+    assert pacer.sent_s(1.0) == pytest.approx(0.12)
+    assert pacer.queued_s(1.2) == pytest.approx(0.18)
+
+
+def test_live_audio_leaves_at_once() -> None:
+    pacer = make()
+    for number in range(50):
+        pacer.push(audio(0.02), number * 0.02)
+        assert pacer.due_in(number * 0.02) == 0
+        pacer.take(number * 0.02)
+
+
+def test_odd_chunks_are_joined_and_the_end_is_not_held() -> None:
+    pacer = make()
+    pacer.push(audio(0.033), 0.0)
+    assert len(pacer.take(0.0)) == 160
+    assert pacer.due_in(0.0) == pytest.approx(0.01)
+    pacer.push(audio(0.033), 0.005)
+    assert pacer.due_in(0.005) == 0
+    assert [len(frame) for _, frame in run(pacer, 1.0, 0.005)] == [160, 160, 48]
+
+
+def test_whole_frames_wait_for_more_and_are_filled() -> None:
+    pacer = make(frame_s=0.2, lead_s=0.2, whole_frames=True)
+    pacer.push(audio(0.02), 0.0)
+    assert pacer.due_in(0.0) == pytest.approx(0.2)
+    pacer.push(audio(0.02), 0.02)
+    left = run(pacer, 1.0, 0.02)
+    assert [(round(at_s, 6), len(frame)) for at_s, frame in left] == [(0.2, 1600)]
+    assert not left[0][1][320:].any()
+    assert pacer.sent_s(1.0) == pytest.approx(0.04)
+
+
+def test_marks_move_playback_to_the_ear() -> None:
+    pacer = make()
+    pacer.push(audio(1.0), 0.0)
+    run(pacer, 0.0)
+    pacer.marked("a")
+    pacer.played("unknown", 0.1)
+    run(pacer, 0.37)
+    assert pacer.sent_s(0.37) == pytest.approx(0.37)
+    pacer.played("a", 0.37)  # the first 0.12 s were heard 0.25 s late, so all is
+    assert pacer.sent_s(0.4) == pytest.approx(0.15)
+    assert pacer.queued_s(0.4) == pytest.approx(0.85)
+    pacer.clear(0.5)
+    pacer.played("a", 0.6)
+    assert pacer.sent_s(0.6) == 0
+
+
+@given(
+    chunks=st.lists(st.tuples(st.integers(0, 900), st.floats(0, 0.3)), max_size=30),
+    whole=st.booleans(),
+    clears=st.sets(st.integers(0, 29)),
+)
+def test_nothing_is_lost_doubled_or_played_twice(
+    chunks: list[tuple[int, float]], whole: bool, clears: set[int]
+) -> None:
+    pacer = make(whole_frames=whole)
+    now_s, pushed, left = 0.0, 0, 0
+    for number, (length, wait_s) in enumerate(chunks):
+        pacer.push(np.ones(length, np.int16), now_s)
+        pushed += length
+        for at_s, frame in run(pacer, now_s + wait_s, now_s):
+            left += int(frame.sum())
+            assert at_s >= now_s
+        now_s += wait_s
+        assert pacer.queued_s(now_s) + pacer.sent_s(now_s) == pytest.approx(pushed / RATE_HZ)
+        assert 0 <= pacer.sent_s(now_s) <= left / RATE_HZ + 1e-9
+        if number in clears:
+            pacer.clear(now_s)
+            pushed = left = 0
+    left += sum(int(frame.sum()) for _, frame in run(pacer, now_s + 60, now_s))
+    assert left == pushed

@@ -1,0 +1,161 @@
+"""The WebSocket transport passes the contract that every transport has to pass."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from fastrtc.audio.convert import AudioChunk
+from fastrtc.audio.g711 import mulaw_encode
+from fastrtc.session.session import Session
+from fastrtc.testing.contract import RATE_HZ, RecordingHandler, TransportContract
+from fastrtc.transports.reader import _Reader, _serve
+from fastrtc.transports.websocket import LEAD_S, SocketTransport
+from fastrtc.wire.browser import BrowserWire
+from fastrtc.wire.events import Wire
+
+
+class Hall:
+    """A real server on the running loop, whose sessions are made before their clients come."""
+
+    def __init__(self) -> None:
+        self.guests: list[tuple[Session, Wire]] = []
+        self.joined = asyncio.Event()
+        self.url = ""
+
+    async def __aenter__(self) -> Hall:
+        app = Starlette(routes=[WebSocketRoute("/", self._serve)])
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/"
+        config = uvicorn.Config(app, log_level="error", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._serving = asyncio.ensure_future(self._server.serve([self._listener]))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        await self._serving
+        self._listener.close()
+
+    async def _serve(self, websocket: WebSocket) -> None:
+        session, wire = self.guests.pop()
+        await websocket.accept()
+        reader = _Reader(websocket, wire)
+        await reader.wait_for_start()
+        asyncio.get_running_loop().call_soon(self.joined.set)
+        await _serve(websocket, reader, session)
+
+
+class SocketLink:
+    """The client's end of a real WebSocket, whose server runs on the session's loop."""
+
+    def __init__(self, wire: Wire, start: dict[str, Any]) -> None:
+        self.transport: SocketTransport
+        self.texts_seen: list[str] = []
+        self.media: list[tuple[float, int]] = []
+        self.socket: ClientConnection
+        self._wire = wire
+        self._start = start
+
+    async def connect(self, session: Session, hall: Hall) -> None:
+        hall.guests.append((session, self._wire))
+        self.socket = await connect(hall.url)
+        await self.send(json.dumps(self._start))
+        self._reading = asyncio.ensure_future(self._read())
+        async with asyncio.timeout(5):
+            await hall.joined.wait()
+        transport = session.transport
+        assert isinstance(transport, SocketTransport)
+        self.transport = transport
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async for raw in self.socket:
+                message = json.loads(raw)
+                if message.get("event") == "media":
+                    payload = base64.b64decode(message["media"]["payload"])
+                    self.media.append((loop.time(), len(payload)))
+                else:
+                    self.texts_seen.append(str(raw))
+        except ConnectionClosed:
+            pass
+
+    async def say(self, samples: npt.NDArray[np.int16]) -> None:
+        for first in range(0, len(samples), RATE_HZ // 50):
+            payload = base64.b64encode(mulaw_encode(samples[first : first + RATE_HZ // 50]))
+            await self.send(json.dumps({"event": "media", "media": {"payload": payload.decode()}}))
+            await asyncio.sleep(0.02)
+
+    async def send(self, text: str) -> None:
+        await self.socket.send(text)
+
+    async def texts(self) -> list[str]:
+        return self.texts_seen
+
+    async def leave(self) -> None:
+        await self.socket.close()
+
+
+class TestWebSocketTransport(TransportContract):
+    tolerance_s = 0.08
+
+    def run(self, check: Coroutine[Any, Any, None]) -> None:
+        async def in_hall() -> None:
+            async with Hall() as self.hall:
+                await check
+
+        asyncio.run(in_hall())
+
+    async def connect(self, session: Session) -> SocketLink:
+        link = SocketLink(BrowserWire(RATE_HZ, RATE_HZ), {"event": "start", "websocket_id": "me"})
+        await link.connect(session, self.hall)
+        return link
+
+    def test_audio_leaves_the_lead_ahead_and_no_more(self) -> None:
+        async def check() -> None:
+            session = Session("pace", RecordingHandler())
+            link = await self.connect(session)
+            began = asyncio.get_running_loop().time()
+            link.transport.play(AudioChunk(np.zeros(RATE_HZ, np.int16), RATE_HZ, 1))
+            await asyncio.sleep(1.2)
+            sent_s = 0.0
+            for at_s, length in link.media:
+                sent_s += length / RATE_HZ
+                assert sent_s <= at_s - began + LEAD_S + 0.02 + 0.001
+            assert sum(length for _, length in link.media) == RATE_HZ
+            session.close("checked")
+            await session.wait_ended()
+
+        self.run(check())
+
+    def test_a_clear_tells_the_client_to_flush(self) -> None:
+        async def check() -> None:
+            session = Session("clear", RecordingHandler())
+            link = await self.connect(session)
+            session.clear()
+            link.transport.play(AudioChunk(np.zeros(RATE_HZ, np.int16), RATE_HZ, 1))
+            await asyncio.sleep(0.2)
+            session.clear()
+            await asyncio.sleep(0.1)
+            frames = len(link.media)
+            assert link.texts_seen == ['{"event": "clear"}']
+            await asyncio.sleep(0.2)
+            assert len(link.media) == frames, "audio came after the clear"
+            session.close("checked")
+            await session.wait_ended()
+
+        self.run(check())
