@@ -30,6 +30,7 @@ SAME_FLOOR = {
     ("handlers", "wire"),
     ("transports", "settings"),
     ("types", "errors"),
+    ("wire", "audio"),
 }
 HOMES = {
     "gradio": {"ui"},
