@@ -6,6 +6,7 @@ Names only: nothing here runs, converts or checks.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, TypedDict
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "RTCConfiguration",
     "StreamMode",
     "UIArgs",
+    "WebRTCData",
 ]
 
 StreamMode: TypeAlias = Literal["send-receive", "receive", "send"]
@@ -45,6 +47,21 @@ class DataChannel(Protocol):
     """What ``handler.channel`` offers: text to the client."""
 
     def send(self, message: str) -> None: ...
+
+
+@dataclass
+class WebRTCData:
+    """What a page with a textbox sends: the first argument of its reply function.
+
+    Attributes:
+        webrtc_id: the client's name.
+        textbox: what was typed; "" for a spoken turn.
+        audio: ``(rate_hz, int16 of shape (1, n))`` of what was said.
+    """
+
+    webrtc_id: str
+    textbox: str = ""
+    audio: Any | None = None
 
 
 class UIArgs(TypedDict, total=False):

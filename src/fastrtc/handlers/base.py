@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 from fastrtc.errors import HandlerError, InputsTimeout
 from fastrtc.handlers.outputs import AudioEmitType
-from fastrtc.types import AudioInput, DataChannel, Layout
+from fastrtc.types import AudioInput, DataChannel, Layout, WebRTCData
 from fastrtc.wire.messages import create_message
 
 __all__ = ["AsyncStreamHandler", "HandlerSession", "StreamHandler", "StreamHandlerBase"]
@@ -26,8 +26,22 @@ RATE_STEP_HZ: Final = 50
 T = TypeVar("T")
 
 
+class CallLane(Protocol):
+    """Runs sync user code beside the loop, one call at a time."""
+
+    def call(self, fn: Callable[..., Any], *args: Any) -> asyncio.Future[Any]: ...
+
+
+class CountedPassage(Protocol):
+    """A stretch of what a session plays."""
+
+    @property
+    def played_s(self) -> float: ...
+
+
 class HandlerSession(Protocol):
-    """What a handler may ask of the session it serves. Safe from any thread."""
+    """What a handler may ask of the session it serves: up to ``run_from_thread`` from any thread,
+    the rest on its event loop."""
 
     @property
     def id(self) -> str: ...
@@ -41,6 +55,15 @@ class HandlerSession(Protocol):
     def clear(self) -> float: ...
     def wake(self) -> None: ...
     def run_from_thread(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
+    @property
+    def queued_s(self) -> float: ...
+    def begin_passage(self, recallable: bool) -> CountedPassage: ...
+    def hold(self) -> None: ...
+    def resume(self) -> None: ...
+    def lane(self) -> CallLane: ...
+    def abandon(self, lane: Any, fn: Callable[[], Any]) -> None: ...
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]: ...
+    def failed(self, where: str, error: BaseException) -> None: ...
 
 
 class _Channel:
@@ -125,6 +148,20 @@ class StreamHandlerBase(ABC):
         self._session = session
         self._phone_mode = session.is_phone
 
+    def detach(self) -> None:  # noqa: B027
+        """The session has ended: called once, on its loop, before :meth:`shutdown`."""
+
+    def receive_entry(self) -> Callable[[AudioInput], Any]:
+        """What the session hands audio to: a coroutine function runs on the loop, any other
+        beside it."""
+        receive: Callable[[AudioInput], Any] = self.receive  # type: ignore[attr-defined]
+        return receive
+
+    def emit_entry(self) -> Callable[[], Any]:
+        """What the session asks for audio; as :meth:`receive_entry`."""
+        emit: Callable[[], Any] = self.emit  # type: ignore[attr-defined]
+        return emit
+
     def set_channel(self, channel: DataChannel) -> None:
         """Tells the handler that text can reach the client from now on."""
         self._channel = channel
@@ -203,12 +240,15 @@ class StreamHandlerBase(ABC):
     def set_args(self, args: list[Any]) -> None:
         """Takes the client's inputs; the next call of the handler sees them.
 
+        A :class:`WebRTCData` in front becomes index 0 of ``latest_args``.
+
         Raises:
             TypeError: ``args`` is not a list.
         """
         if not isinstance(args, list):
             raise TypeError(f"set_args() takes a list, received a {type(args).__name__}")
-        self.latest_args = [WEBRTC_VALUE, *args]
+        has_value = bool(args) and isinstance(args[0], WebRTCData)
+        self.latest_args = list(args) if has_value else [WEBRTC_VALUE, *args]
         self.args_set.set()
         if self._session is not None:
             self._session.wake()

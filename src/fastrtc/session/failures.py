@@ -46,10 +46,19 @@ class Failures:
         """A call that failed before went well."""
         self.in_a_row.pop(where, None)
 
-    def failed(self, where: str, error: BaseException) -> None:
-        """User code raised ``error`` in the method or function called ``where``."""
+    def failed(self, where: str, error: BaseException, *, at_each_turn: bool = False) -> None:
+        """User code raised ``error`` in the method or function called ``where``.
+
+        Args:
+            where: what it is called in the log and to the client.
+            error: what it raised.
+            at_each_turn: it is called at a human pace: the client is told each time, and the
+                session goes on however often it fails.
+        """
         self.total += 1
-        in_a_row = self.in_a_row[where] = self.in_a_row.get(where, 0) + 1
+        in_a_row = 1 if at_each_turn else self.in_a_row.get(where, 0) + 1
+        if not at_each_turn:
+            self.in_a_row[where] = in_a_row
         key = (where, type(error).__qualname__, _line_of(error))
         new = key not in self._seen and len(self._seen) < REMEMBERED
         if new:
@@ -57,7 +66,7 @@ class Failures:
         if isinstance(error, WebRTCError):
             if new:
                 logger.info("session %s: %s raised %r", self._session_id, where, error)
-            if in_a_row == 1 or new:
+            if in_a_row == 1 or new or at_each_turn:
                 self._tell(error_message(error.message))
         elif new:
             logger.error(
@@ -66,6 +75,7 @@ class Failures:
                 where,
                 exc_info=error,
             )
+        if not isinstance(error, WebRTCError) and (new or at_each_turn):
             self._tell(error_message(f"{where} failed: {type(error).__name__}: {error}"))
         if in_a_row == FATAL_AFTER:
             reason = f"{where} failed {FATAL_AFTER} times in a row"

@@ -125,6 +125,7 @@ class Runner:
             task.cancel()
 
         async def play_out() -> None:
+            self.playout.resume()
             await self.playout.fallen_to(0.0)
             await asyncio.sleep(grace_s)
             then()
@@ -193,7 +194,7 @@ class Runner:
 
     async def _receive(self) -> None:
         await self._begin()
-        receive: Any = self._handler.receive  # type: ignore[attr-defined]
+        receive: Any = self._handler.receive_entry()
         failures = self.failures
         inbound = self.inbound
         emit_waits = self.wake
@@ -216,7 +217,7 @@ class Runner:
 
     async def _emit(self) -> None:
         await self._begin()
-        emit: Any = self._handler.emit  # type: ignore[attr-defined]
+        emit: Any = self._handler.emit_entry()
         failures = self.failures
         put = self.playout.put
         lane = None if inspect.iscoroutinefunction(emit) else self._lane()

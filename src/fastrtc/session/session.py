@@ -11,16 +11,20 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from fastrtc.errors import HandlerError, SessionClosed
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.outputs import AdditionalOutputs
+from fastrtc.handlers.reply import current_passage
+from fastrtc.session.calls import quietly
 from fastrtc.session.context import Context, current_context
+from fastrtc.session.playout import Passage
 from fastrtc.session.runner import Runner
+from fastrtc.session.texts import PendingTexts
 from fastrtc.session.transport import Stats, Transport
+from fastrtc.session.workers import Lane
 from fastrtc.types import StreamMode
 from fastrtc.wire.messages import create_message
 
@@ -33,9 +37,6 @@ RECONNECT_TIMEOUT_S: Final = 30.0
 PLAYOUT_GRACE_S: Final = 0.2
 """After the last packet has left it still travels, and waits in the client's jitter buffer."""
 LEAVE_MESSAGE: Final = "The server is shutting down"
-PENDING_TEXTS: Final = 64
-RETRY_TEXT_S: Final = 0.05
-RETRY_TEXT_LIMIT_S: Final = 10.0
 
 SessionState: TypeAlias = Literal["connecting", "live", "disconnected", "closed"]
 T = TypeVar("T")
@@ -84,8 +85,7 @@ class Session:
         self._on_outputs = on_outputs
         self._transport: Transport | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._texts: deque[str] = deque(maxlen=PENDING_TEXTS)
-        self._texts_lost = 0
+        self._texts = PendingTexts(self.loop, self._send_now)
         self._last_stats: Stats = {}
         self._began = False
         self._gone: asyncio.Future[None] | None = None
@@ -123,7 +123,7 @@ class Session:
 
     def on_channel_open(self) -> None:
         """Text can reach the client from now on. Optional: without it, sending is tried again."""
-        self._flush_texts()
+        self._texts.flush()
 
     def on_disconnected(self) -> None:
         """The client has not been heard for a while."""
@@ -145,7 +145,7 @@ class Session:
 
     def on_message(self, text: str) -> None:
         """Text from the client."""
-        self._flush_texts()
+        self._texts.flush()
         self.runner.text("on_message", text)
 
     def on_dtmf(self, digit: str) -> None:
@@ -170,6 +170,11 @@ class Session:
         return self._transport
 
     @property
+    def transport_or_none(self) -> Transport | None:
+        """:attr:`transport`, or None before there is one."""
+        return self._transport
+
+    @property
     def transport_name(self) -> str:
         """What kind of transport it has; "" before there is one."""
         return "" if self._transport is None else self._transport.name
@@ -181,8 +186,10 @@ class Session:
 
     @property
     def played_s(self) -> float:
-        """Seconds of the current reply that were really sent."""
-        return self._transport.sent_s if self._transport is not None else 0.0
+        """Seconds of the current reply that were really sent; in a reply's generator of its own,
+        also after an interruption. Without replies: seconds since the last :meth:`clear`."""
+        passage = current_passage.get() or self.runner.playout.passage
+        return self.runner.playout.sent_s if passage is None else passage.played_s
 
     def send_message(self, text: str) -> None:
         """Sends text to the client; kept for a while when it cannot be reached yet."""
@@ -195,8 +202,48 @@ class Session:
             Seconds of it that were sent since the last call.
         """
         if self._is_on_loop():
-            return self._clear()
+            return self.runner.playout.clear()
         return self.run_from_thread(self._clear_soon())
+
+    @property
+    def queued_s(self) -> float:
+        """Seconds that wait to be sent."""
+        return 0.0 if self.state == "closed" else self.runner.playout.queued_s
+
+    def begin_passage(self, recallable: bool) -> Passage:
+        """What the handler plays from now on is counted by itself; see :meth:`Playout.hold`."""
+        return self.runner.playout.begin_passage(recallable)
+
+    def hold(self) -> None:
+        """Takes back the audio that waits to be sent, and keeps it. On the loop."""
+        self.runner.playout.hold()
+
+    def resume(self) -> None:
+        """Sends what :meth:`hold` took back, from where it stopped. On the loop."""
+        self.runner.playout.resume()
+
+    def lane(self) -> Lane:
+        """A way to call sync user code beside the loop, with the caller's context variables."""
+        return Lane(self.loop, contextvars.copy_context())
+
+    def abandon(self, lane: Lane, fn: Callable[[], Any]) -> None:
+        """Nobody waits for ``lane`` any more: ``fn`` runs in it once no call is under way."""
+        self.runner.abandoned_calls += lane.finish(quietly(fn))
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Runs a coroutine that ends with the session at the latest. On the loop.
+
+        Raises:
+            SessionClosed: it has ended.
+        """
+        if self.state == "closed":
+            coroutine.close()
+            raise SessionClosed(f"session {self.id!r} has ended")
+        return self.runner.adopt(coroutine)
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """User code raised in ``where``: logged, and the client is told. On the loop."""
+        self.runner.failures.failed(where, error, at_each_turn=True)
 
     def wake(self) -> None:
         """Has an ``emit`` that returned None asked again at once."""
@@ -262,8 +309,10 @@ class Session:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._texts.stop()
         if self._transport is not None:
             self._transport.close(reason)
+        self.handler.detach()
         self.runner.stop()
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
@@ -304,7 +353,7 @@ class Session:
             "frames_dropped": self.runner.inbound.dropped,
             "chunks_played": self.runner.playout.played_chunks,
             "handler_failures": self.runner.failures.total,
-            "messages_lost": self._texts_lost,
+            "messages_lost": self._texts.lost,
             "calls_abandoned": self.runner.abandoned_calls,
         }
         return own if self._transport is None else {**own, **self._transport.stats()}
@@ -316,48 +365,21 @@ class Session:
             return
         self._began = True
         self.handler.open_channel()
-        self._flush_texts()
+        self._texts.begin()
         if self._time_limit_s is not None:
             message = f"Time limit of {self._time_limit_s:g} s reached"
             self._after("time_limit", self._time_limit_s, self.close, message, message)
         self.runner.start()
 
     def _send(self, text: str) -> None:
-        if self.state == "closed":
-            return
-        transport = self._transport
-        if not self._texts and transport is not None and transport.send_message(text):
-            return
-        if len(self._texts) == PENDING_TEXTS:
-            self._texts_lost += 1
-        self._texts.append(text)
-        if self._began and "texts" not in self._timers:
-            self._after("texts", RETRY_TEXT_S, self._retry_texts, RETRY_TEXT_S)
+        if self.state != "closed":
+            self._texts.send(text)
 
-    def _flush_texts(self) -> None:
-        while self._texts and self._transport is not None:
-            if not self._transport.send_message(self._texts[0]):
-                break
-            self._texts.popleft()
-
-    def _retry_texts(self, waited_s: float) -> None:
-        self._cancel("texts")
-        self._flush_texts()
-        if not self._texts:
-            return
-        if waited_s > RETRY_TEXT_LIMIT_S:
-            self._texts_lost += len(self._texts)
-            self._texts.clear()
-            return
-        self._after("texts", waited_s, self._retry_texts, waited_s * 2)
-
-    def _clear(self) -> float:
-        sent_s = self._transport.clear() if self._transport is not None else 0.0
-        self.runner.playout.cleared()
-        return sent_s
+    def _send_now(self, text: str) -> bool:
+        return self._transport is not None and self._transport.send_message(text)
 
     async def _clear_soon(self) -> float:
-        return self._clear()
+        return self.runner.playout.clear()
 
     def _is_on_loop(self) -> bool:
         return asyncio._get_running_loop() is self.loop

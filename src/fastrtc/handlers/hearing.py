@@ -1,0 +1,161 @@
+"""Hears one user: audio in, events of the turn detector out, and what was said when.
+
+Lives on the session's event loop. Joins the audio, the model's answers and the detector; decides
+nothing about replies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from fastrtc.handlers.base import HandlerSession
+from fastrtc.handlers.turn_audio import Samples, TurnAudio, mono
+from fastrtc.handlers.turn_settings import TurnSettings
+from fastrtc.turns.detector import Event, Started
+from fastrtc.turns.vad_engine import VadFeed, open_vad
+
+__all__ = ["Hearing"]
+
+MUTE_S: Final = 1.0
+"""A client that sends nothing for so long within a turn is taken to be silent."""
+FILL_S: Final = 0.1
+
+
+class Hearing:
+    """What one user says.
+
+    Args:
+        session: whose user it is.
+        settings: what the user of the library set.
+        model: voice activity.
+        rate_hz: of the audio.
+        channels: of the interleaved samples.
+
+    Attributes:
+        on_event: takes what the detector finds, in order.
+    """
+
+    def __init__(
+        self,
+        session: HandlerSession,
+        settings: TurnSettings,
+        model: Any,
+        rate_hz: int,
+        channels: int,
+    ) -> None:
+        self.on_event: Callable[[Event], None] = _ignore
+        self.audio = TurnAudio(rate_hz, channels)
+        self.detector = settings.detector()
+        self._session = session
+        self._settings = settings
+        self._model = model
+        self._feed: VadFeed | None = None
+        self._turn_s = self._over_s = 0.0
+        self._heard_at_s = 0.0
+        self._mute_timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def talking(self) -> bool:
+        """Whether a turn has started and is not over."""
+        return self.detector.talking
+
+    @property
+    def rate_hz(self) -> int:
+        """Frames per second of the audio."""
+        return self.audio.rate_hz
+
+    def hear(self, samples: Samples) -> None:
+        """Takes what the user said: int16 of shape ``(n,)``, interleaved."""
+        if not self._closed:
+            self._heard_at_s = self._session.loop.time()
+            self._push(samples)
+
+    def said(self, end_s: float) -> Samples:
+        """The turn that is over, from its pre-roll to ``end_s``; later turns begin behind it."""
+        start_s = max(self._over_s, self._turn_s - self._settings.preroll_s)
+        self._over_s = end_s
+        return self.audio.between(start_s, end_s)
+
+    def said_so_far(self) -> Samples:
+        """The same for a turn that is not over, up to now."""
+        start_s = max(self._over_s, self.detector.candidate_s - self._settings.preroll_s)
+        return self.audio.between(start_s, self.detector.now_s)
+
+    def finish(self) -> Samples:
+        """Ends the turn here; what was said, empty if nothing was."""
+        if not self.talking:
+            return np.zeros(0, np.int16)
+        return self.said(self.detector.finish().end_s)
+
+    def mixed(self, samples: Samples) -> tuple[int, Samples]:
+        """Audio as models take it: mono, of shape ``(1, n)``."""
+        return self.rate_hz, mono(samples, self.audio.channels).reshape(1, -1)
+
+    def close(self) -> None:
+        """Hears nothing any more; idempotent."""
+        self._closed = True
+        if self._feed is not None:
+            self._feed.close()
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+
+    def on_windows(self, probabilities: list[float]) -> None:
+        """The model's answers, one for each 32 ms, in order."""
+        for probability in probabilities:
+            for event in self.detector.push(probability):
+                self.note(event)
+        self.forget()
+
+    def note(self, event: Event) -> None:
+        """Passes an event on."""
+        if isinstance(event, Started):
+            self._turn_s = event.at_s
+            self._watch_for_muteness(MUTE_S)
+        self.on_event(event)
+
+    def forget(self) -> None:
+        """Lets go of audio that no turn can need."""
+        needed_s = self.detector.candidate_s - self._settings.preroll_s
+        self.audio.forget_before(max(self._over_s, needed_s))
+
+    def _push(self, samples: Samples) -> None:
+        audio = self.audio
+        if self._feed is None:
+            self._feed = open_vad(
+                self._model,
+                audio.rate_hz,
+                deliver=self.on_windows,
+                on_error=self._on_error,
+                options=self._settings.model_options,
+                span_s=self._settings.algo.audio_chunk_duration,
+            )
+        audio.push(samples)
+        self._feed.push(mono(samples, audio.channels))
+
+    def _on_error(self, error: BaseException) -> None:
+        self._session.failed("voice activity detection", error)
+
+    def _watch_for_muteness(self, delay_s: float) -> None:
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+        self._mute_timer = self._session.loop.call_later(delay_s, self._fill_with_silence)
+
+    def _fill_with_silence(self) -> None:
+        """Silence is also when a client sends nothing: with its key released, say."""
+        if not self.talking:
+            return
+        quiet_s = self._session.loop.time() - self._heard_at_s
+        if quiet_s < MUTE_S:
+            self._watch_for_muteness(MUTE_S - quiet_s)
+            return
+        self._push(np.zeros(round(FILL_S * self.rate_hz) * self.audio.channels, np.int16))
+        self._watch_for_muteness(FILL_S)
+
+
+def _ignore(event: Event) -> None:
+    """Before somebody wants to know."""

@@ -1,0 +1,86 @@
+"""What a user set about taking turns, checked once.
+
+Values only; ``turn_taking.py`` acts on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from fastrtc.turns.detector import TurnDetector
+from fastrtc.turns.options import AlgoOptions, ModelOptions
+from fastrtc.turns.protocol import EndOfTurnModel
+
+__all__ = ["ASK_AT_S", "LONGEST_TURN_S", "Recogniser", "TurnSettings"]
+
+ASK_AT_S: Final = 0.2
+"""Silence after which the end-of-turn model is asked."""
+LONGEST_TURN_S: Final = 600.0
+"""A turn, and audio kept for a later one, grow no longer than this."""
+
+
+class Recogniser(Protocol):
+    """Speech to text; called in a worker thread."""
+
+    def stt(self, audio: tuple[int, Any]) -> str: ...
+
+
+@dataclass(frozen=True)
+class TurnSettings:
+    """What the user set; see :class:`~fastrtc.ReplyOnPause`."""
+
+    algo: AlgoOptions
+    model_options: ModelOptions
+    can_interrupt: bool
+    preroll_s: float
+    interrupt_after_s: float
+    interrupt_min_words: int
+    resume_after_s: float | None
+    eager_after_s: float | None
+    idle_after_s: float | None
+    end_of_turn: EndOfTurnModel | None
+    incomplete_after_s: float | None
+    stt: Recogniser | None
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("preroll_s", "0 or more"),
+            ("interrupt_after_s", "> 0"),
+            ("resume_after_s", "> 0, or None"),
+            ("eager_after_s", "> 0, or None"),
+            ("idle_after_s", "> 0, or None"),
+            ("incomplete_after_s", "> 0, or None"),
+        ):
+            value: Any = getattr(self, name)
+            if value is None:
+                continue
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not is_number or not (value >= 0 if name == "preroll_s" else value > 0):
+                raise ValueError(f"{name} is {value!r}; allowed are seconds, {least}")
+        if not isinstance(self.interrupt_min_words, int) or self.interrupt_min_words < 0:
+            raise ValueError(
+                f"interrupt_min_words is {self.interrupt_min_words!r}; allowed is an int, 0 or more"
+            )
+        if self.interrupt_min_words and self.stt is None:
+            raise ValueError(
+                "interrupt_min_words counts words, so it needs stt=: an object with "
+                "stt((rate_hz, samples)) -> str, such as get_stt_model(...)"
+            )
+
+    def detector(self) -> TurnDetector:
+        """A detector for one user."""
+        asked = () if self.end_of_turn is None else (ASK_AT_S,)
+        eager = () if self.eager_after_s is None else (self.eager_after_s,)
+        algo = self.algo
+        return TurnDetector(
+            AlgoOptions(
+                algo.audio_chunk_duration,
+                algo.started_talking_threshold,
+                algo.speech_threshold,
+                min(algo.max_continuous_speech_s, LONGEST_TURN_S),
+            ),
+            threshold=getattr(self.model_options, "threshold", 0.5),
+            interrupt_after_s=self.interrupt_after_s,
+            silences_s=asked + eager,
+        )

@@ -1,0 +1,382 @@
+"""Takes turns with one user: starts replies, interrupts, pauses and resumes them.
+
+Lives on the session's event loop and decides; ``hearing.py`` says who speaks, replies run by
+themselves (``reply.py``), the session plays and falls silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from fastrtc.handlers.base import HandlerSession
+from fastrtc.handlers.hearing import Hearing
+from fastrtc.handlers.reply import ENDED, Begin, Reply, audio_s
+from fastrtc.handlers.turn_audio import Samples
+from fastrtc.handlers.turn_settings import ASK_AT_S, LONGEST_TURN_S, TurnSettings
+from fastrtc.turns.detector import Event, GoesOn, Onset, Silence, Started
+from fastrtc.turns.end_of_turn import ask
+from fastrtc.turns.protocol import EndOfTurnModel
+
+__all__ = ["Host", "TurnTaker"]
+
+COMPLETE: Final = 0.5
+RECOUNT_S: Final = 0.3
+"""How often words are counted while somebody talks into a reply."""
+
+
+class Host(Protocol):
+    """What the handler is asked and told."""
+
+    def begin_reply(self, audio: tuple[int, Samples]) -> Begin: ...
+    def begin_idle(self) -> Begin: ...
+    def on_started(self) -> None: ...
+    def on_pause(self) -> None: ...
+    def on_responding(self, responding: bool) -> None: ...
+    def on_response(self) -> None: ...
+    def on_output(self, item: Any) -> None: ...
+    async def on_reply_over(self) -> None: ...
+
+
+class TurnTaker:
+    """The turns of one session.
+
+    Args:
+        session: where it plays.
+        host: the handler.
+        settings: what the user set.
+        hearing: what the client's user says.
+    """
+
+    def __init__(
+        self, session: HandlerSession, host: Host, settings: TurnSettings, hearing: Hearing
+    ) -> None:
+        self._session = session
+        self._host = host
+        self._settings = settings
+        self._hearing = hearing
+        hearing.on_event = self.on_event
+        self.listen = hearing.hear
+        self._loop = session.loop
+        self._kept: list[Samples] = []
+        self._is_due = False
+        self._reply: Reply | None = None
+        self._eager: Reply | None = None
+        self._news: asyncio.Future[None] | None = None
+        self._is_holding = False
+        self._question: asyncio.Future[float] | None = None
+        self._counting: asyncio.Task[None] | None = None
+        self._stt_lock = asyncio.Lock()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._active_at_s = self._loop.time()
+        self._closed = False
+        if settings.idle_after_s is not None:
+            self._after("idle", settings.idle_after_s, self._look_for_idleness)
+
+    # What the handler calls.
+
+    listen: Callable[[Samples], None]
+    """Takes what the user said: int16 of shape ``(n,)``, interleaved."""
+
+    def take_turn(self, audio: Samples) -> None:
+        """Somebody else found that a turn is over, with this audio."""
+        if not self._closed:
+            self._turn_over(audio)
+
+    def trigger(self) -> None:
+        """Replies now, to what was said so far."""
+        if not self._closed:
+            self._turn_over(self._hearing.finish(), asked=True)
+
+    def speak(self, begin: Begin) -> None:
+        """Begins a reply that answers nobody."""
+        if not self._closed:
+            self._resume()
+            self._play(self._new_reply(begin, is_answer=False))
+
+    def barge_in(self) -> None:
+        """Somebody else found that the user speaks into the reply."""
+        if not self._closed:
+            self._on_onset()
+
+    def interrupt(self) -> None:
+        """Falls silent now and closes the reply."""
+        self._is_holding = False
+        self._cancel("resume")
+        reply, self._reply = self._reply, None
+        # First, so that the generator's clean-up reads how much of it was heard.
+        self._session.clear()
+        if reply is not None:
+            reply.close()
+            self._host.on_responding(False)
+
+    def start_afresh(self) -> None:
+        """Closes the reply and forgets what was said."""
+        if not self._closed:
+            self.interrupt()
+            self._drop_eager()
+            self._kept.clear()
+            self._is_due = False
+            self._hearing.finish()
+
+    def close(self) -> None:
+        """The session has ended."""
+        self._closed = True
+        self._withdraw_question()
+        self._hearing.close()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    @property
+    def is_replying(self) -> bool:
+        """Whether a reply runs. From any thread."""
+        return self._reply is not None
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether a reply runs, or what it said is still being sent."""
+        return self._reply is not None or self._session.queued_s > 0
+
+    async def next_output(self) -> Any:
+        """The next item of whatever reply runs; waits for one."""
+        while True:
+            reply = self._reply
+            if reply is None:
+                self._news = self._loop.create_future()
+                await self._news
+                continue
+            item = await self._take_from(reply)
+            if item is not ENDED:
+                return item
+
+    async def output_of_current(self) -> tuple[Any, Callable[[], bool]]:
+        """The next item of the reply that runs, None when none does; and a way to ask later
+        whether it may still be played."""
+        reply = self._reply
+        item = None if reply is None else await self._take_from(reply)
+        return (None if item is ENDED else item), lambda: reply is None or not reply.closed
+
+    # What was heard.
+
+    def on_event(self, event: Event) -> None:
+        """What the detector found."""
+        if isinstance(event, Started):
+            self._active_at_s = self._loop.time()
+            self._host.on_started()
+        elif isinstance(event, Onset):
+            self._on_onset()
+        elif isinstance(event, Silence):
+            if self._settings.end_of_turn is not None and event.after_s == ASK_AT_S:
+                self._ask_whether_complete(self._settings.end_of_turn)
+            if event.after_s == self._settings.eager_after_s and not self.is_speaking:
+                self._begin_eagerly()
+        elif isinstance(event, GoesOn):
+            self._withdraw_question()
+            self._drop_eager()
+        else:
+            self._turn_over(self._hearing.said(event.end_s))
+
+    # A turn is over.
+
+    def _turn_over(self, audio: Samples, asked: bool = False) -> None:
+        self._withdraw_question()
+        self._active_at_s = self._loop.time()
+        if self._settings.interrupt_min_words and self.is_speaking and not asked:
+            self._session.spawn(self._judge(audio))
+            return
+        self._keep(audio)
+        if self.is_speaking and not self._settings.can_interrupt:
+            self._is_due = True
+            self._after_playout()
+        else:
+            self._respond()
+
+    def _respond(self) -> None:
+        eager, self._eager = self._eager, None
+        audio = self._with_kept(np.zeros(0, np.int16))
+        self._kept.clear()
+        self._is_due = False
+        self._host.on_pause()
+        reply = eager or self._new_reply(self._begin_with(audio))
+        if self.is_speaking or self._is_holding:
+            self.interrupt()
+        self._play(reply)
+
+    def _keep(self, audio: Samples) -> None:
+        """Keeps a turn for the next reply, with those that were not answered before it."""
+        if len(audio):
+            self._kept.append(audio)
+        bound = int(LONGEST_TURN_S * self._hearing.rate_hz) * self._hearing.audio.channels
+        while sum(map(len, self._kept)) > bound and len(self._kept) > 1:
+            self._kept.pop(0)
+
+    def _with_kept(self, audio: Samples) -> Samples:
+        return np.concatenate([*self._kept, audio])
+
+    def _begin_with(self, audio: Samples) -> Begin:
+        return self._host.begin_reply((self._hearing.rate_hz, audio.reshape(1, -1)))
+
+    def _begin_eagerly(self) -> None:
+        self._drop_eager()
+        begin = self._begin_with(self._with_kept(self._hearing.said_so_far()))
+        self._eager = self._new_reply(begin, held=True)
+
+    def _drop_eager(self) -> None:
+        eager, self._eager = self._eager, None
+        if eager is not None:
+            eager.close()
+
+    def _ask_whether_complete(self, model: EndOfTurnModel) -> None:
+        self._withdraw_question()
+        self._hearing.detector.be_patient(self._settings.incomplete_after_s or 0.0)
+        audio = self._with_kept(self._hearing.said_so_far())
+        self._question = ask(model, self._hearing.mixed(audio))
+        self._question.add_done_callback(self._on_judgement)
+
+    def _on_judgement(self, question: asyncio.Future[float]) -> None:
+        if question.cancelled() or question is not self._question:
+            return
+        error = question.exception()
+        if error is not None:
+            self._session.failed("the end-of-turn model", error)
+            self._hearing.detector.be_patient(0.0)
+        elif question.result() >= COMPLETE and self._hearing.talking:
+            self._turn_over(self._hearing.finish())
+
+    def _withdraw_question(self) -> None:
+        question, self._question = self._question, None
+        if question is not None:
+            question.cancel()
+
+    # Interruptions.
+
+    def _on_onset(self) -> None:
+        settings = self._settings
+        if not settings.can_interrupt or not self.is_speaking:
+            return
+        if settings.resume_after_s is not None and not self._is_holding:
+            self._is_holding = True
+            self._session.hold()
+            self._after("resume", settings.resume_after_s, self._resume_unless_talking)
+        if settings.interrupt_min_words:
+            if self._counting is None:
+                self._counting = self._session.spawn(self._count_words())
+        elif settings.resume_after_s is None:
+            self.interrupt()
+
+    def _resume_unless_talking(self) -> None:
+        if not self._hearing.talking:
+            self._resume()
+
+    def _resume(self) -> None:
+        self._cancel("resume")
+        if self._is_holding:
+            self._is_holding = False
+            self._session.resume()
+
+    async def _count_words(self) -> None:
+        try:
+            while self.is_speaking:
+                if await self._has_words(self._hearing.said_so_far()):
+                    if self.is_speaking:
+                        self.interrupt()
+                    return
+                if not self._hearing.talking:
+                    return
+                await asyncio.sleep(RECOUNT_S)
+        finally:
+            self._counting = None
+
+    async def _judge(self, audio: Samples) -> None:
+        """Whether a turn that was spoken into a reply has the words to end it."""
+        enough = await self._has_words(audio)
+        self._keep(audio)
+        if enough or not self.is_speaking:
+            self._respond()
+        else:
+            self._resume()
+
+    async def _has_words(self, audio: Samples) -> bool:
+        stt = self._settings.stt
+        assert stt is not None
+        async with self._stt_lock:
+            try:
+                text = await self._session.lane().call(stt.stt, self._hearing.mixed(audio))
+            except Exception as error:  # noqa: BLE001
+                self._session.failed("speech recognition", error)
+                return True
+        return len(str(text).split()) >= self._settings.interrupt_min_words
+
+    # Replies.
+
+    def _new_reply(self, begin: Begin, held: bool = False, is_answer: bool = True) -> Reply:
+        return Reply(self._session, begin, held=held, is_answer=is_answer, on_done=self._reply_done)
+
+    def _play(self, reply: Reply) -> None:
+        if self._reply is not None:
+            self._reply.close()
+        reply.passage = self._session.begin_passage(self._settings.resume_after_s is not None)
+        reply.release()
+        self._reply = reply
+        self._host.on_responding(True)
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def _take_from(self, reply: Reply) -> Any:
+        item = await reply.next()
+        if item is not ENDED:
+            self._host.on_output(item)
+            if not reply.gave_audio and audio_s(item) > 0:
+                reply.gave_audio = True
+                self._host.on_response()
+        elif reply is self._reply:
+            self._reply = None
+            self._host.on_responding(False)
+            if reply.is_answer and not reply.gave_audio:
+                self._host.on_response()
+            self._after_playout()
+            await self._host.on_reply_over()
+        return item
+
+    def _reply_done(self, reply: Reply, error: BaseException | None) -> None:
+        if error is not None:
+            self._session.failed("the reply function", error)
+
+    def _after_playout(self) -> None:
+        self._after("playout", self._session.queued_s, self._on_played_out)
+
+    def _on_played_out(self) -> None:
+        if self._reply is not None:
+            return
+        if self._session.queued_s > 0:
+            self._after_playout()
+            return
+        self._active_at_s = self._loop.time()
+        if self._is_due and not self._hearing.talking:
+            self._respond()
+
+    def _look_for_idleness(self) -> None:
+        idle_after_s = self._settings.idle_after_s
+        assert idle_after_s is not None
+        now_s = self._loop.time()
+        if self._hearing.talking or self.is_speaking:
+            self._active_at_s = now_s
+        quiet_s = now_s - self._active_at_s
+        if quiet_s >= idle_after_s - 1e-6:
+            self._active_at_s, quiet_s = now_s, 0.0
+            self.speak(self._host.begin_idle())
+        self._after("idle", idle_after_s - quiet_s, self._look_for_idleness)
+
+    def _after(self, name: str, delay_s: float, fn: Callable[[], None]) -> None:
+        self._cancel(name)
+        if not self._closed:
+            self._timers[name] = self._loop.call_later(delay_s, fn)
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
