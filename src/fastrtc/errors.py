@@ -13,6 +13,8 @@ decide what happens next.
     * :class:`ConfigurationError` (also ValueError)
     * :class:`MissingExtension` (also ImportError)
     * :class:`FeatureUnavailable` (also NotImplementedError)
+    * :class:`SpeechError` (a speech engine or its service failed)
+        * :class:`MissingModel` (also FileNotFoundError)
     * :class:`OfferRefused` (a request that is answered with a ``failed`` body)
         * :class:`ConcurrencyLimitReached`
         * :class:`ConnectionAlreadyExists`
@@ -39,10 +41,12 @@ __all__ = [
     "InvalidCandidate",
     "InvalidSdp",
     "MissingExtension",
+    "MissingModel",
     "ModelError",
     "OfferRefused",
     "OutputError",
     "SessionClosed",
+    "SpeechError",
     "UnknownConnection",
     "UnsupportedMedia",
     "WebRTCError",
@@ -97,6 +101,14 @@ class MissingExtension(FastRTCError, ImportError):
 
 class FeatureUnavailable(FastRTCError, NotImplementedError):
     """This build of fastrtc does not have the feature that was asked for."""
+
+
+class SpeechError(FastRTCError):
+    """A speech engine, or the service behind it, could not do what it was asked for."""
+
+
+class MissingModel(SpeechError, FileNotFoundError):
+    """The weights of a model are not on this machine and could not be downloaded."""
 
 
 class OfferRefused(FastRTCError):
