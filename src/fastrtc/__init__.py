@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastrtc.errors import WebRTCError
     from fastrtc.handlers.base import AsyncStreamHandler, StreamHandler
     from fastrtc.handlers.outputs import AdditionalOutputs, AudioEmitType, CloseStream
+    from fastrtc.handlers.reply_on_pause import ReplyOnPause
     from fastrtc.handlers.waiting import wait_for_item
     from fastrtc.session.context import Context, Warning, get_current_context
     from fastrtc.settings import configure
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fastrtc.turns.protocol import PauseDetectionModel
     from fastrtc.turns.silero import get_silero_model
     from fastrtc.turns.smart_turn import get_smart_turn_model
-    from fastrtc.types import UIArgs
+    from fastrtc.types import UIArgs, WebRTCData
     from fastrtc.wire.messages import create_message
 
 _HOMES = {
@@ -36,11 +37,13 @@ _HOMES = {
     "Context": "session.context",
     "ModelOptions": "turns.options",
     "PauseDetectionModel": "turns.protocol",
+    "ReplyOnPause": "handlers.reply_on_pause",
     "SileroVadOptions": "turns.options",
     "Stream": "stream",
     "StreamHandler": "handlers.base",
     "UIArgs": "types",
     "Warning": "session.context",
+    "WebRTCData": "types",
     "WebRTCError": "errors",
     "aggregate_bytes_to_16bit": "audio.aggregate",
     "async_aggregate_bytes_to_16bit": "audio.aggregate",
@@ -65,11 +68,13 @@ __all__ = [
     "Context",
     "ModelOptions",
     "PauseDetectionModel",
+    "ReplyOnPause",
     "SileroVadOptions",
     "Stream",
     "StreamHandler",
     "UIArgs",
     "Warning",
+    "WebRTCData",
     "WebRTCError",
     "aggregate_bytes_to_16bit",
     "async_aggregate_bytes_to_16bit",

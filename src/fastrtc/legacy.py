@@ -35,6 +35,15 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "SileroVadOptions": "fastrtc.turns.options",
         "get_silero_model": "fastrtc.turns.silero",
     },
+    "fastrtc.reply_on_pause": {
+        "AlgoOptions": "fastrtc.turns.options",
+        "AppState": "fastrtc.handlers.app_state",
+        "ModelOptions": "fastrtc.turns.options",
+        "PauseDetectionModel": "fastrtc.turns.protocol",
+        "ReplyFnGenerator": "fastrtc.handlers.app_state",
+        "ReplyOnPause": "fastrtc.handlers.reply_on_pause",
+        "get_silero_model": "fastrtc.turns.silero",
+    },
     "fastrtc.utils": {
         "AdditionalOutputs": "fastrtc.handlers.outputs",
         "AudioChunk": "fastrtc.turns.protocol:SpeechChunk",
@@ -43,6 +52,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "DataChannel": "fastrtc.types",
         "RTCConfigurationCallable": "fastrtc.types:RTCConfiguration",
         "Warning": "fastrtc.session.context",
+        "WebRTCData": "fastrtc.types",
         "WebRTCError": "fastrtc.errors",
         "aggregate_bytes_to_16bit": "fastrtc.audio.aggregate",
         "async_aggregate_bytes_to_16bit": "fastrtc.audio.aggregate",

@@ -7,6 +7,7 @@ event loop; the methods here may be called, and overridden, from any thread.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, Final
@@ -174,8 +175,7 @@ class ReplyOnPause(StreamHandler):
 
     def emit_entry(self) -> Callable[[], Any]:
         if self._overrides("emit"):
-            lane = self.session.lane()
-            return lambda: self._emit_beside(lane)
+            return functools.partial(self._emit_beside, self.session.lane())
         return self.turns.next_output
 
     @property
