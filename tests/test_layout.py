@@ -17,6 +17,7 @@ ROOT = Path(fastrtc.__file__).parent
 FLOORS = [
     {"errors", "types"},
     {"audio", "wire", "turns", "video"},
+    {"speech"},
     {"handlers"},
     {"session"},
     {"settings", "transports"},
@@ -36,6 +37,8 @@ HOMES = {
     "gradio": {"ui"},
     "av": {"video", "audio/files.py"},
     "onnxruntime": {"turns", "speech"},
+    "moonshine_voice": {"speech/moonshine.py"},
+    "espeakng_loader": {"speech/espeak_library.py"},
     "fastapi": {"server", "stream.py", "telephony", "ui"},
     "fastrtc._core": {
         "audio/codecs.py",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fastrtc.handlers.waiting import wait_for_item
     from fastrtc.session.context import Context, Warning, get_current_context
     from fastrtc.settings import configure
+    from fastrtc.speech.moonshine import MoonshineSTT
+    from fastrtc.speech.stt import get_stt_model, stt_for_chunks
     from fastrtc.stream import Stream
     from fastrtc.turns.options import AlgoOptions, ModelOptions, SileroVadOptions
     from fastrtc.turns.protocol import PauseDetectionModel
@@ -36,6 +38,7 @@ _HOMES = {
     "CloseStream": "handlers.outputs",
     "Context": "session.context",
     "ModelOptions": "turns.options",
+    "MoonshineSTT": "speech.moonshine",
     "PauseDetectionModel": "turns.protocol",
     "ReplyOnPause": "handlers.reply_on_pause",
     "SileroVadOptions": "turns.options",
@@ -56,6 +59,8 @@ _HOMES = {
     "get_current_context": "session.context",
     "get_silero_model": "turns.silero",
     "get_smart_turn_model": "turns.smart_turn",
+    "get_stt_model": "speech.stt",
+    "stt_for_chunks": "speech.stt",
     "wait_for_item": "handlers.waiting",
 }
 
@@ -67,6 +72,7 @@ __all__ = [
     "CloseStream",
     "Context",
     "ModelOptions",
+    "MoonshineSTT",
     "PauseDetectionModel",
     "ReplyOnPause",
     "SileroVadOptions",
@@ -87,6 +93,8 @@ __all__ = [
     "get_current_context",
     "get_silero_model",
     "get_smart_turn_model",
+    "get_stt_model",
+    "stt_for_chunks",
     "wait_for_item",
 ]
 

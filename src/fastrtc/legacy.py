@@ -65,6 +65,17 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "get_current_context": "fastrtc.session.context",
         "wait_for_item": "fastrtc.handlers.waiting",
     },
+    "fastrtc.speech_to_text": {
+        "MoonshineSTT": "fastrtc.speech.moonshine",
+        "get_stt_model": "fastrtc.speech.stt",
+        "stt_for_chunks": "fastrtc.speech.stt",
+    },
+    "fastrtc.speech_to_text.stt_": {
+        "MoonshineSTT": "fastrtc.speech.moonshine",
+        "STTModel": "fastrtc.speech.stt",
+        "get_stt_model": "fastrtc.speech.stt",
+        "stt_for_chunks": "fastrtc.speech.stt",
+    },
     "fastrtc.tracks": {
         "AsyncStreamHandler": "fastrtc.handlers.base",
         "AudioEmitType": "fastrtc.handlers.outputs",
