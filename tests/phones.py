@@ -1,0 +1,280 @@
+"""Telephones that behave like providers: a buffer at 8 kHz played in real time, marks, clear.
+
+Each speaks its provider's documented messages over a real WebSocket. What the ear heard, and when,
+is kept sample by sample.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import deque
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from fastrtc.audio.g711 import mulaw_decode, mulaw_encode
+
+TICK_S = 0.02
+Samples = npt.NDArray[np.int16]
+
+
+class Phone:
+    """One call. Subclasses say what a provider's messages look like.
+
+    Args:
+        url: of the handler.
+        delay_s: one way between provider and ear.
+    """
+
+    rate_hz = 8000
+    can_mark = True
+
+    def __init__(self, url: str, *, delay_s: float = 0.0) -> None:
+        self.url = url
+        self.heard: list[Samples] = []
+        self.sent: list[dict[str, Any] | bytes] = []
+        self.clears = 0
+        self.close_code: int | None = None
+        self.chunk = 0
+        self.socket: ClientConnection
+        self._delay_s = delay_s
+        self._buffer: deque[Samples | str] = deque()
+        self._saying: deque[Samples] = deque()
+
+    # What a provider's messages look like.
+
+    def greetings(self) -> list[Any]:
+        raise NotImplementedError
+
+    def media(self, samples: Samples) -> Any:
+        raise NotImplementedError
+
+    def played(self, name: str) -> Any:
+        raise NotImplementedError
+
+    def digit(self, digit: str) -> Any:
+        return {"event": "dtmf", "streamSid": "MZ1", "dtmf": {"digit": digit}}
+
+    def goodbye(self) -> Any:
+        return {"event": "stop", "streamSid": "MZ1"}
+
+    def take(self, message: Any) -> tuple[str, Any]:
+        """("sound", samples), ("mark", name), ("clear", None)."""
+        raise NotImplementedError
+
+    # The call.
+
+    async def __aenter__(self) -> Self:
+        self.socket = await connect(self.url)
+        self.began_s = asyncio.get_running_loop().time()
+        for message in self.greetings():
+            await self.send(message)
+        self._tasks = [asyncio.ensure_future(job) for job in (self._read(), self._tick())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._tasks[1].cancel()
+        await self.socket.close()
+        await self._tasks[0]
+
+    async def send(self, message: Any) -> None:
+        await self.socket.send(json.dumps(message) if isinstance(message, dict) else message)
+
+    def say(self, samples: Samples) -> None:
+        """The caller speaks; silence goes before and after, as on a line."""
+        frame = round(self.rate_hz * TICK_S)
+        self._saying.extend(
+            samples[first : first + frame] for first in range(0, len(samples), frame)
+        )
+
+    async def press(self, digit: str) -> None:
+        await self.send(self.digit(digit))
+
+    async def hang_up(self) -> None:
+        await self.send(self.goodbye())
+
+    def ear(self) -> Samples:
+        """Everything since the call began, with the pauses."""
+        return np.concatenate(self.heard) if self.heard else np.zeros(0, np.int16)
+
+    @property
+    def buffered_s(self) -> float:
+        sounds = [part for part in self._buffer if isinstance(part, np.ndarray)]
+        return sum(map(len, sounds)) / self.rate_hz
+
+    async def _tick(self) -> None:
+        """The line's clock: 20 ms to the ear and 20 ms from the mouth."""
+        loop = asyncio.get_running_loop()
+        frame = round(self.rate_hz * TICK_S)
+        number = 0
+        while True:
+            number += 1
+            await asyncio.sleep(max(0.0, self.began_s + number * TICK_S - loop.time()))
+            said = self._saying.popleft() if self._saying else np.zeros(frame, np.int16)
+            await self.send(self.media(said))
+            heard = np.zeros(0, np.int16)
+            while self._buffer and len(heard) < frame:
+                part = self._buffer.popleft()
+                if isinstance(part, str):
+                    loop.call_later(self._delay_s * 2, self._answer_mark, part)
+                    continue
+                missing = frame - len(heard)
+                heard = np.concatenate([heard, part[:missing]])
+                if len(part) > missing:
+                    self._buffer.appendleft(part[missing:])
+            self.heard.append(np.pad(heard, (0, frame - len(heard))))
+
+    def _answer_mark(self, name: str) -> None:
+        self._answering = asyncio.ensure_future(self.send(self.played(name)))
+
+    async def _read(self) -> None:
+        try:
+            async for raw in self.socket:
+                message = raw if isinstance(raw, bytes) else json.loads(raw)
+                self.sent.append(message)
+                kind, content = self.take(message)
+                if kind == "clear":
+                    self.clears += 1
+                    waiting = [part for part in self._buffer if isinstance(part, str)]
+                    self._buffer.clear()
+                    for name in waiting:
+                        await self.send(self.played(name))
+                else:
+                    self._buffer.append(content)
+        except ConnectionClosed:
+            pass
+        self.close_code = self.socket.close_code
+
+
+class Twilio(Phone):
+    def greetings(self) -> list[Any]:
+        form = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+        start = {"streamSid": "MZ1", "callSid": "CA1", "tracks": ["inbound"], "mediaFormat": form}
+        return [
+            {"event": "connected", "protocol": "Call", "version": "1.0.0"},
+            {"event": "start", "sequenceNumber": "1", "start": start, "streamSid": "MZ1"},
+        ]
+
+    def media(self, samples: Samples) -> Any:
+        self.chunk += 1
+        payload = base64.b64encode(mulaw_encode(samples)).decode()
+        return {
+            "event": "media",
+            "streamSid": "MZ1",
+            "media": {"track": "inbound", "chunk": str(self.chunk), "payload": payload},
+        }
+
+    def played(self, name: str) -> Any:
+        return {"event": "mark", "streamSid": "MZ1", "mark": {"name": name}}
+
+    def take(self, message: Any) -> tuple[str, Any]:
+        assert message["streamSid"] == "MZ1"
+        if message["event"] == "media":
+            return "sound", mulaw_decode(base64.b64decode(message["media"]["payload"]))
+        if message["event"] == "mark":
+            return "mark", message["mark"]["name"]
+        assert message == {"event": "clear", "streamSid": "MZ1"}
+        return "clear", None
+
+
+class Telnyx(Twilio):
+    def greetings(self) -> list[Any]:
+        form = {"encoding": "PCMU", "sample_rate": 8000, "channels": 1}
+        start = {"call_control_id": "v2:1", "media_format": form}
+        return [
+            {"event": "connected", "version": "1.0.0"},
+            {"event": "start", "sequence_number": "1", "stream_id": "MZ1", "start": start},
+        ]
+
+    def media(self, samples: Samples) -> Any:
+        return {**super().media(samples), "stream_id": "MZ1"}
+
+    def take(self, message: Any) -> tuple[str, Any]:
+        assert "streamSid" not in message
+        return super().take({**message, "streamSid": "MZ1"})
+
+
+class Plivo(Twilio):
+    def greetings(self) -> list[Any]:
+        form = {"encoding": "audio/x-mulaw", "sampleRate": 8000}
+        start = {"callId": "1", "streamId": "MZ1", "mediaFormat": form}
+        return [{"event": "start", "sequenceNumber": 1, "start": start}]
+
+    def played(self, name: str) -> Any:
+        return {"event": "playedStream", "streamId": "MZ1", "name": name}
+
+    def take(self, message: Any) -> tuple[str, Any]:
+        if message["event"] == "playAudio":
+            assert message["media"]["contentType"] == "audio/x-mulaw"
+            assert message["media"]["sampleRate"] == 8000
+            return "sound", mulaw_decode(base64.b64decode(message["media"]["payload"]))
+        assert message["streamId"] == "MZ1"
+        if message["event"] == "checkpoint":
+            return "mark", message["name"]
+        assert message["event"] == "clearAudio"
+        return "clear", None
+
+
+class Vonage(Phone):
+    rate_hz = 16_000
+
+    def greetings(self) -> list[Any]:
+        content_type = "audio/l16;rate=16000"
+        return [{"event": "websocket:connected", "content-type": content_type, "uuid": "MZ1"}]
+
+    def media(self, samples: Samples) -> Any:
+        return samples.astype("<i2").tobytes()
+
+    def played(self, name: str) -> Any:
+        return {"event": "websocket:notify", "payload": {"name": name}}
+
+    def digit(self, digit: str) -> Any:
+        return {"event": "websocket:dtmf", "digit": digit, "duration": 260}
+
+    async def hang_up(self) -> None:
+        await self.socket.close()
+
+    def take(self, message: Any) -> tuple[str, Any]:
+        if isinstance(message, bytes):
+            assert len(message) == 640, "Vonage takes messages of 20 ms"
+            return "sound", np.frombuffer(message, "<i2")
+        if message["action"] == "notify":
+            return "mark", message["payload"]["name"]
+        assert message == {"action": "clear"}
+        return "clear", None
+
+
+class Exotel(Phone):
+    def greetings(self) -> list[Any]:
+        form = {"encoding": "audio/x-raw", "sample_rate": "8000", "bit_rate": "16"}
+        start = {"stream_sid": "MZ1", "call_sid": "CA9", "media_format": form}
+        return [
+            {"event": "connected"},
+            {"event": "start", "sequence_number": "1", "stream_sid": "MZ1", "start": start},
+        ]
+
+    def media(self, samples: Samples) -> Any:
+        self.chunk += 1
+        payload = base64.b64encode(samples.astype("<i2").tobytes()).decode()
+        media = {"chunk": str(self.chunk), "timestamp": "200", "payload": payload}
+        return {"event": "media", "stream_sid": "MZ1", "media": media}
+
+    def played(self, name: str) -> Any:
+        return {"event": "mark", "stream_sid": "MZ1", "mark": {"name": name}}
+
+    def take(self, message: Any) -> tuple[str, Any]:
+        assert message["stream_sid"] == "MZ1"
+        if message["event"] == "media":
+            pcm = base64.b64decode(message["media"]["payload"])
+            assert len(pcm) >= 3200
+            assert len(pcm) % 320 == 0
+            return "sound", np.frombuffer(pcm, "<i2")
+        if message["event"] == "mark":
+            return "mark", message["mark"]["name"]
+        assert message["event"] == "clear"
+        return "clear", None
