@@ -39,6 +39,12 @@ def speech(name: str, rate_hz: int = RATE_HZ) -> Sound:
         return resample(np.concatenate([silence, samples, silence]), file.getframerate(), rate_hz)
 
 
+def without_pauses(sound: Sound) -> Sound:
+    """Its windows that are no pause, one after the other."""
+    whole = sound[: len(sound) // WINDOW * WINDOW].reshape(-1, WINDOW)
+    return np.concatenate([window for window in whole if _rms(window) >= ACTIVE])
+
+
 def resample(sound: Sound, from_hz: int, to_hz: int) -> Sound:
     """The same sound at another rate, by an ideal filter over the whole of it."""
     count = round(len(sound) * to_hz / from_hz)
