@@ -20,7 +20,7 @@ FLOORS = [
     {"speech"},
     {"handlers"},
     {"session"},
-    {"settings", "transports"},
+    {"credentials", "settings", "transports"},
     {"server", "telephony", "ui"},
     {"stream"},
     {"testing", "legacy"},

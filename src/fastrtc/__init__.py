@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from fastrtc.audio.aggregate import aggregate_bytes_to_16bit, async_aggregate_bytes_to_16bit
     from fastrtc.audio.convert import audio_to_float32, audio_to_int16
     from fastrtc.audio.files import audio_to_bytes, audio_to_file
+    from fastrtc.credentials import (
+        get_cloudflare_turn_credentials,
+        get_cloudflare_turn_credentials_async,
+        get_hf_turn_credentials,
+        get_hf_turn_credentials_async,
+        get_turn_credentials,
+        get_turn_credentials_async,
+        get_twilio_turn_credentials,
+    )
     from fastrtc.errors import WebRTCError
     from fastrtc.handlers.base import AsyncStreamHandler, StreamHandler
     from fastrtc.handlers.outputs import AdditionalOutputs, AudioEmitType, CloseStream
@@ -56,10 +65,17 @@ _HOMES = {
     "audio_to_int16": "audio.convert",
     "configure": "settings",
     "create_message": "wire.messages",
+    "get_cloudflare_turn_credentials": "credentials",
+    "get_cloudflare_turn_credentials_async": "credentials",
     "get_current_context": "session.context",
+    "get_hf_turn_credentials": "credentials",
+    "get_hf_turn_credentials_async": "credentials",
     "get_silero_model": "turns.silero",
     "get_smart_turn_model": "turns.smart_turn",
     "get_stt_model": "speech.stt",
+    "get_turn_credentials": "credentials",
+    "get_turn_credentials_async": "credentials",
+    "get_twilio_turn_credentials": "credentials",
     "stt_for_chunks": "speech.stt",
     "wait_for_item": "handlers.waiting",
 }
@@ -90,10 +106,17 @@ __all__ = [
     "audio_to_int16",
     "configure",
     "create_message",
+    "get_cloudflare_turn_credentials",
+    "get_cloudflare_turn_credentials_async",
     "get_current_context",
+    "get_hf_turn_credentials",
+    "get_hf_turn_credentials_async",
     "get_silero_model",
     "get_smart_turn_model",
     "get_stt_model",
+    "get_turn_credentials",
+    "get_turn_credentials_async",
+    "get_twilio_turn_credentials",
     "stt_for_chunks",
     "wait_for_item",
 ]

@@ -11,6 +11,7 @@ decide what happens next.
         * :class:`ModelError` (a model that hears for the handler failed)
     * :class:`SessionClosed`
     * :class:`ConfigurationError` (also ValueError)
+    * :class:`CredentialsError` (a service that rents out TURN servers gave no credentials)
     * :class:`MissingExtension` (also ImportError)
     * :class:`FeatureUnavailable` (also NotImplementedError)
     * :class:`SpeechError` (a speech engine or its service failed)
@@ -34,6 +35,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionAlreadyExists",
     "ConnectionClosed",
+    "CredentialsError",
     "FastRTCError",
     "FeatureUnavailable",
     "HandlerError",
@@ -93,6 +95,10 @@ class SessionClosed(FastRTCError):
 
 class ConfigurationError(FastRTCError, ValueError):
     """A setting has a value that cannot be used, or came too late to have an effect."""
+
+
+class CredentialsError(FastRTCError):
+    """A service that rents out TURN servers could not be asked, or refused."""
 
 
 class MissingExtension(FastRTCError, ImportError):

@@ -83,6 +83,9 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "StreamHandler": "fastrtc.handlers.base",
         "StreamHandlerBase": "fastrtc.handlers.base",
     },
+    "fastrtc.websocket": {
+        "convert_to_mulaw": "fastrtc.audio.codecs",
+    },
 }
 """Old module -> name -> the module it lives in now, with ``:name`` where it is called otherwise."""
 

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastrtc.audio.codecs import ENCODINGS, AudioFormat, Encoding, decoder, encoder
+from fastrtc.audio.codecs import (
+    ENCODINGS,
+    AudioFormat,
+    Encoding,
+    convert_to_mulaw,
+    decoder,
+    encoder,
+)
+from fastrtc.audio.g711 import mulaw_decode
 from fastrtc.audio.rates import Resampler
 from wavs import read_wav
 
@@ -91,3 +99,11 @@ def test_whatever_comes_is_audio_or_a_value_error(payload: bytes, encoding: Enco
         return
     assert samples.dtype == np.int16
     assert samples.ndim == 1
+
+
+def test_one_piece_as_mulaw_at_another_rate() -> None:
+    tone = 0.25 * np.sin(2 * np.pi * 440 * np.arange(24_000) / 24_000)
+    coded = convert_to_mulaw(tone.astype(np.float32), 24_000, 8_000)
+    assert len(coded) == 8_000
+    expected = (8192 * np.sin(2 * np.pi * 440 * np.arange(8_000) / 8_000)).astype(np.int16)
+    assert snr_db(mulaw_decode(coded)[200:-200], expected[200:-200]) > 33

@@ -1,4 +1,4 @@
-"""Whole calls over real sockets, each provider's simulated phone: sound, keys, interruption, ends."""
+"""Whole calls over real sockets, with phones that speak as five providers do."""
 
 from __future__ import annotations
 

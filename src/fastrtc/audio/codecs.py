@@ -5,15 +5,25 @@ Bytes to samples and back, at one rate. Packets of Opus are coded in the media p
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from fastrtc.audio.convert import audio_to_int16
 from fastrtc.audio.g711 import alaw_decode, alaw_encode, mulaw_decode, mulaw_encode
 from fastrtc.audio.rates import Resampler
 
-__all__ = ["ENCODINGS", "AudioFormat", "Decoder", "Encoder", "Encoding", "decoder", "encoder"]
+__all__ = [
+    "ENCODINGS",
+    "AudioFormat",
+    "Decoder",
+    "Encoder",
+    "Encoding",
+    "convert_to_mulaw",
+    "decoder",
+    "encoder",
+]
 
 Samples: TypeAlias = npt.NDArray[np.int16]
 Encoding: TypeAlias = Literal["mulaw", "alaw", "pcm16", "opus"]
@@ -48,6 +58,20 @@ class Encoder(Protocol):
     """Frames of one stream to messages. Opus wants frames of 20 ms, others any length."""
 
     def __call__(self, samples: Samples, /) -> bytes: ...
+
+
+def convert_to_mulaw(audio_data: npt.NDArray[Any], original_rate: int, target_rate: int) -> bytes:
+    """One piece of audio as mu-law at another rate.
+
+    Args:
+        audio_data: int16, or float32 in [-1, 1].
+        original_rate: its rate in Hz.
+        target_rate: the rate in Hz of what is returned, a byte for each sample.
+    """
+    resampler = Resampler(original_rate, target_rate)
+    samples = audio_to_int16(audio_data).reshape(-1)
+    late = round(resampler.delay_s * target_rate)
+    return mulaw_encode(np.concatenate([resampler.push(samples), resampler.flush()])[late:])
 
 
 def decoder(form: AudioFormat) -> Decoder:
