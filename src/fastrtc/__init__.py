@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from fastrtc.handlers.waiting import wait_for_item
     from fastrtc.session.context import Context, Warning, get_current_context
     from fastrtc.settings import configure
+    from fastrtc.speech.cartesia import CartesiaTTSOptions
+    from fastrtc.speech.espeak import EspeakTTSOptions
+    from fastrtc.speech.kokoro import KokoroTTSOptions
     from fastrtc.speech.moonshine import MoonshineSTT
     from fastrtc.speech.stt import get_stt_model, stt_for_chunks
+    from fastrtc.speech.tts import get_tts_model
     from fastrtc.stream import Stream
     from fastrtc.turns.options import AlgoOptions, ModelOptions, SileroVadOptions
     from fastrtc.turns.protocol import PauseDetectionModel
@@ -44,8 +48,11 @@ _HOMES = {
     "AlgoOptions": "turns.options",
     "AsyncStreamHandler": "handlers.base",
     "AudioEmitType": "handlers.outputs",
+    "CartesiaTTSOptions": "speech.cartesia",
     "CloseStream": "handlers.outputs",
     "Context": "session.context",
+    "EspeakTTSOptions": "speech.espeak",
+    "KokoroTTSOptions": "speech.kokoro",
     "ModelOptions": "turns.options",
     "MoonshineSTT": "speech.moonshine",
     "PauseDetectionModel": "turns.protocol",
@@ -73,6 +80,7 @@ _HOMES = {
     "get_silero_model": "turns.silero",
     "get_smart_turn_model": "turns.smart_turn",
     "get_stt_model": "speech.stt",
+    "get_tts_model": "speech.tts",
     "get_turn_credentials": "credentials",
     "get_turn_credentials_async": "credentials",
     "get_twilio_turn_credentials": "credentials",
@@ -85,8 +93,11 @@ __all__ = [
     "AlgoOptions",
     "AsyncStreamHandler",
     "AudioEmitType",
+    "CartesiaTTSOptions",
     "CloseStream",
     "Context",
+    "EspeakTTSOptions",
+    "KokoroTTSOptions",
     "ModelOptions",
     "MoonshineSTT",
     "PauseDetectionModel",
@@ -114,6 +125,7 @@ __all__ = [
     "get_silero_model",
     "get_smart_turn_model",
     "get_stt_model",
+    "get_tts_model",
     "get_turn_credentials",
     "get_turn_credentials_async",
     "get_twilio_turn_credentials",

@@ -76,6 +76,20 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "get_stt_model": "fastrtc.speech.stt",
         "stt_for_chunks": "fastrtc.speech.stt",
     },
+    "fastrtc.text_to_speech": {
+        "CartesiaTTSOptions": "fastrtc.speech.cartesia",
+        "KokoroTTSOptions": "fastrtc.speech.kokoro",
+        "get_tts_model": "fastrtc.speech.tts",
+    },
+    "fastrtc.text_to_speech.tts": {
+        "CartesiaTTSModel": "fastrtc.speech.cartesia",
+        "CartesiaTTSOptions": "fastrtc.speech.cartesia",
+        "KokoroTTSModel": "fastrtc.speech.kokoro",
+        "KokoroTTSOptions": "fastrtc.speech.kokoro",
+        "TTSModel": "fastrtc.speech.tts",
+        "TTSOptions": "fastrtc.speech.tts",
+        "get_tts_model": "fastrtc.speech.tts",
+    },
     "fastrtc.tracks": {
         "AsyncStreamHandler": "fastrtc.handlers.base",
         "AudioEmitType": "fastrtc.handlers.outputs",
