@@ -12,6 +12,7 @@ decide what happens next.
     * :class:`SessionClosed`
     * :class:`ConfigurationError` (also ValueError)
     * :class:`CredentialsError` (a service that rents out TURN servers gave no credentials)
+    * :class:`FastphoneError` (no tunnel, or no telephone number)
     * :class:`MissingExtension` (also ImportError)
     * :class:`FeatureUnavailable` (also NotImplementedError)
     * :class:`SpeechError` (a speech engine or its service failed)
@@ -37,6 +38,7 @@ __all__ = [
     "ConnectionClosed",
     "CredentialsError",
     "FastRTCError",
+    "FastphoneError",
     "FeatureUnavailable",
     "HandlerError",
     "InputsTimeout",
@@ -99,6 +101,10 @@ class ConfigurationError(FastRTCError, ValueError):
 
 class CredentialsError(FastRTCError):
     """A service that rents out TURN servers could not be asked, or refused."""
+
+
+class FastphoneError(FastRTCError):
+    """No telephone number leads here, for a reason that the message tells."""
 
 
 class MissingExtension(FastRTCError, ImportError):

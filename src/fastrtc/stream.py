@@ -240,6 +240,47 @@ class Stream:
         """
         await self._sockets.telephone(websocket)
 
+    def fastphone(
+        self,
+        token: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        *,
+        service_url: str | None = None,
+        **uvicorn_kwargs: Any,
+    ) -> None:
+        """Serves the stream at a telephone number of Hugging Face's free service; blocks.
+
+        Prints the number, the code to type, and the minutes left. Needs Gradio, for its tunnel
+        (``pip install 'fastrtc[ui]'``).
+
+        Args:
+            token: a Hugging Face token; else ``HF_TOKEN``, or the one that ``hf auth login`` left.
+            host: to bind the server to.
+            port: to bind the server to.
+            service_url: another service; else ``FASTRTC_FASTPHONE_URL``.
+            uvicorn_kwargs: for ``uvicorn.Config``.
+
+        Raises:
+            ConfigurationError: there is no token.
+            FastphoneError: no tunnel could be opened, or the service gives no number.
+            MissingExtension: Gradio is not installed.
+        """
+        from fastrtc.telephony.fastphone import run_fastphone
+        from fastrtc.ui.tunnel import open_tunnel
+
+        app = FastAPI()
+        self.mount(app)
+        run_fastphone(
+            app,
+            open_tunnel,
+            token=token,
+            host=host,
+            port=port,
+            service_url=service_url,
+            **uvicorn_kwargs,
+        )
+
     async def get_rtc_configuration(self) -> dict[str, Any] | None:
         """The ``RTCConfiguration`` for browsers, a callable asked anew each time."""
         configuration: dict[str, Any] | None = await resolve(self.rtc_configuration)
