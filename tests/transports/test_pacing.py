@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -119,6 +121,56 @@ def test_marks_move_playback_to_the_ear() -> None:
     pacer.clear(0.5)
     pacer.played("a", 0.6)
     assert pacer.sent_s(0.6) == 0
+
+
+def live(pacer: Pacer, loud: Callable[[int], bool], stall: int, seconds: float) -> list[float]:
+    """A source of a frame each 20 ms that stalls once; the queue's length after each frame."""
+    levels = []
+    waiting = 0
+    for number in range(round(seconds / 0.02)):
+        now_s = number * 0.02
+        waiting += 1
+        if not 50 <= number < 50 + stall:
+            for _ in range(waiting):
+                pacer.push(np.full(160, 5000 if loud(number) else 3, np.int16), now_s)
+            waiting = 0
+        run(pacer, now_s + 0.0199, now_s)
+        levels.append(pacer.queued_s(now_s + 0.0199))
+    return levels
+
+
+def test_a_live_source_is_not_late_for_good() -> None:
+    """It catches up in the first pause that comes a second or more after the stall."""
+    pacer = make()
+    levels = live(pacer, lambda number: number < 200 or number > 240, 20, 8.0)
+    assert max(levels[:50]) < 0.03
+    assert 0.38 < min(levels[75:195]) <= max(levels[75:195]) < 0.45
+    assert max(levels[260:]) < 0.15
+    assert 0.25 < pacer.skipped_s < 0.45
+
+
+def test_who_never_pauses_loses_nothing() -> None:
+    pacer = make()
+    levels = live(pacer, lambda _: True, 20, 6.0)
+    assert pacer.skipped_s == 0
+    assert levels[-1] > 0.38
+
+
+@pytest.mark.parametrize("chunk_s", [0.02, 0.25, 10.0])
+def test_a_generators_pauses_are_kept(chunk_s: float) -> None:
+    """Ten seconds of quiet by a source that is ahead, held back as the session does it."""
+    pacer = make()
+    left_s, now_s, goes = 10.0, 0.0, True
+    while left_s > 1e-9 or pacer.due_in(now_s) is not None:
+        goes = goes or pacer.queued_s(now_s) <= 1.0
+        while goes and left_s > 1e-9:
+            pacer.push(np.zeros(round(chunk_s * RATE_HZ), np.int16), now_s)
+            left_s -= chunk_s
+            goes = pacer.queued_s(now_s) <= 2.0
+        run(pacer, now_s + 0.02, now_s)
+        now_s += 0.02
+    assert pacer.skipped_s == 0
+    assert pacer.sent_s(now_s + 1) == pytest.approx(10.0)
 
 
 @given(

@@ -3,6 +3,10 @@
 A WebSocket has no clock of its own and buffers seconds unseen. So audio is kept here and leaves at
 most ``lead_s`` before the client needs it: what a clear has to reach is then never more than that.
 Time is an argument, in seconds on any clock that does not go back.
+
+A live source, an echo say, that stalled once would be late for the rest of the call. Its backlog
+shows in a level that neither rises nor falls for a second, as no generator's does; then quiet
+frames are left out until it is gone.
 """
 
 from __future__ import annotations
@@ -19,6 +23,12 @@ Samples = npt.NDArray[np.int16]
 
 SHORT_FRAME_S: Final = 0.01
 """A frame that is not full leaves when the client has only this much left to play."""
+WATCH_S: Final = 1.0
+"""How long a level has to be steady to be a live source's backlog..."""
+STEADY_S: Final = 0.06
+"""...and how steady."""
+QUIET: Final = 328
+"""Peak of a frame that may be left out: -40 dBFS."""
 LONGEST_DELAY_S: Final = 3.0
 """What a mark may tell about the way to the ear; more is a mark that got stuck."""
 
@@ -52,6 +62,11 @@ class Pacer:
         """When the client will have played what left, if it plays it as it comes."""
         self._delay_s = 0.0
         """How much later than that it was heard, by the newest mark."""
+        self._watched_since_s = float("inf")
+        self._lowest = self._highest = 0
+        self._backlog = 0
+        self.skipped_s = 0.0
+        """Seconds of quiet left out."""
         self._marks: deque[tuple[str, float]] = deque(maxlen=256)
 
     def push(self, samples: Samples, now_s: float) -> None:
@@ -75,6 +90,20 @@ class Pacer:
 
     def take(self, now_s: float) -> Samples:
         """The frame that leaves now; shorter than ``frame_s`` at the end of what waits."""
+        self._watch(now_s)
+        frame = self._next()
+        while self._backlog >= len(frame) > 0 and _is_quiet(frame) and self._samples:
+            self._backlog -= len(frame)
+            self.skipped_s += len(frame) / self._rate_hz
+            frame = self._next()
+        self._since_s = now_s
+        self._handed_s += len(frame) / self._rate_hz
+        if self._whole and len(frame) < self._frame:
+            frame = np.concatenate([frame, np.zeros(self._frame - len(frame), np.int16)])
+        self._end_s = max(self._end_s, now_s) + len(frame) / self._rate_hz
+        return frame
+
+    def _next(self) -> Samples:
         parts: list[Samples] = []
         missing = min(self._frame, self._samples)
         self._samples -= missing
@@ -86,13 +115,23 @@ class Pacer:
                 parts.append(first[:missing])
                 self._waiting[0] = first[missing:]
             missing -= len(parts[-1])
-        self._since_s = now_s
-        frame = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        self._handed_s += len(frame) / self._rate_hz
-        if self._whole and len(frame) < self._frame:
-            frame = np.concatenate([frame, np.zeros(self._frame - len(frame), np.int16)])
-        self._end_s = max(self._end_s, now_s) + len(frame) / self._rate_hz
-        return frame
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _watch(self, now_s: float) -> None:
+        """Finds a backlog; called before each frame leaves."""
+        if now_s - self._end_s > STEADY_S or now_s < self._watched_since_s:
+            self._start_watch(now_s)
+        self._lowest = min(self._lowest, self._samples)
+        self._highest = max(self._highest, self._samples)
+        if now_s - self._watched_since_s >= WATCH_S:
+            is_steady = self._highest - self._lowest <= STEADY_S * self._rate_hz
+            # A frame of it is the one that leaves now.
+            self._backlog = max(0, self._lowest - self._frame) if is_steady else 0
+            self._start_watch(now_s)
+
+    def _start_watch(self, now_s: float) -> None:
+        self._watched_since_s = now_s
+        self._lowest = self._highest = self._samples
 
     def queued_s(self, now_s: float) -> float:
         """Seconds taken in and not played yet."""
@@ -113,6 +152,8 @@ class Pacer:
         self._samples = 0
         self._handed_s = 0.0
         self._end_s = float("-inf")
+        self._watched_since_s = float("inf")
+        self._backlog = 0
         self._marks.clear()
         return sent_s
 
@@ -137,3 +178,7 @@ class Pacer:
 
     def _unplayed_s(self, now_s: float) -> float:
         return min(max(0.0, self._end_s + self._delay_s - now_s), self._handed_s)
+
+
+def _is_quiet(frame: Samples) -> bool:
+    return int(frame.min()) > -QUIET and int(frame.max()) < QUIET

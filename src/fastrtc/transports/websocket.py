@@ -161,6 +161,7 @@ class SocketTransport:
             **self._counts,
             "bytes_queued": sum(map(len, self._texts)),
             "queued_s": self.queued_s,
+            "skipped_s": self._pacer.skipped_s,
             "encoding": self._said.encoding,
         }
 
