@@ -191,3 +191,26 @@ def test_without_gradio_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     stream = Stream(AsyncEcho(), modality="audio")
     with pytest.raises(MissingExtension, match=r"pip install 'fastrtc\[ui\]'"):
         stream.fastphone(token="hf_1", port=0, log_level="error")
+
+
+def test_the_snippet_of_the_core_concepts(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it stands, but for the port: 8000 may be another's here."""
+    text = (Path(__file__).parent.parent / "data" / "core-concepts.txt").read_text()
+    snippet = text[text.index("stream.fastphone(\n") :]
+    snippet = snippet[: snippet.index("\n)\n") + 3]
+    service.answer = (202, "")
+    monkeypatch.setenv("FASTRTC_FASTPHONE_URL", service.url)
+    tunnel = Tunnel()
+    monkeypatch.setattr("fastrtc.ui.tunnel.open_tunnel", tunnel)
+
+    def elsewhere(*args: Any, port: int, **options: Any) -> None:
+        assert port == 8000
+        run_fastphone(*args, port=0, log_level="error", **options)
+
+    monkeypatch.setattr("fastrtc.telephony.fastphone.run_fastphone", elsewhere)
+    with pytest.raises(FastphoneError, match="used up"):
+        exec(snippet, {"stream": Stream(AsyncEcho(), modality="audio")})
+    assert service.requests[0][2] == "your_hf_token"
+    assert tunnel.closed == 1

@@ -1,0 +1,61 @@
+"""The snippets of docs/websocket.md and docs/telephone.md do what the pages say."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import httpx
+import numpy as np
+import pytest
+
+from phones import Twilio
+from sockets import served
+from wavs import read_wav
+
+DOCS = Path(__file__).parent.parent / "docs"
+DATA = Path(__file__).parent / "data"
+
+
+def snippets(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
+def test_the_websocket_page() -> None:
+    server, client = snippets("websocket.md")
+    scope: dict[str, Any] = {"__name__": "docs"}
+    exec(server, scope)
+    exec(client, scope)
+    speech = read_wav(DATA / "austen-0880.wav")[0][:16_000]
+    with served(app=scope["app"]) as host:
+        heard = asyncio.run(scope["talk"](f"ws://{host}/websocket/offer", speech))
+    assert np.array_equal(heard[: len(speech)], speech)
+
+
+def test_the_telephone_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TWILIO_AUTH_TOKEN", raising=False)
+    server, own_routes = snippets("telephone.md")
+    scope: dict[str, Any] = {"__name__": "docs"}
+    exec(server, scope)
+    apps = [(scope["app"], "/telephone/incoming")]
+    exec(own_routes, scope)
+    apps.append((scope["app"], "/calls"))
+
+    async def call(url: str) -> None:
+        async with Twilio(url) as caller, asyncio.timeout(5):
+            await caller.press("#")
+            while "MZ1" not in scope["stream"].handlers:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            handler = scope["stream"].handlers["MZ1"]
+            while handler.digits != "#" or not caller.heard:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    for app, webhook in apps:
+        with served(app=app) as host:
+            answer = httpx.post(f"http://{host}{webhook}")
+            stream = ET.fromstring(answer.text).find("Connect/Stream")
+            assert stream is not None
+            asyncio.run(call(stream.attrib["url"]))
