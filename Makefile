@@ -27,7 +27,12 @@ test-rust: setup .tools/browser
 	@$(NICE) cargo test --workspace --release --no-default-features --quiet
 
 test-python: setup .tools/browser
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest -m "not patient"
+	@$(BIN)/python -m pytest -m patient --numprocesses 3
+endif
 
 check: check-python check-rust check-client
 

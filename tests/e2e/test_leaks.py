@@ -65,7 +65,6 @@ def holdings(held: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
 def test_a_thousand_calls_leave_nothing_behind(server: Server) -> None:
     before: dict[str, Any] = {}
@@ -83,7 +82,7 @@ def test_a_thousand_calls_leave_nothing_behind(server: Server) -> None:
     assert grown_mb <= MAX_GROWTH_MB, f"{before['rss_mb']:.1f} MB became {after['rss_mb']:.1f} MB"
 
 
-@pytest.mark.slow
+@pytest.mark.patient
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
 def test_clients_that_never_connect_leave_nothing_behind(server: Server) -> None:
     with httpx.Client(trust_env=False) as http:
