@@ -23,6 +23,8 @@ __all__ = ["Hearing"]
 MUTE_S: Final = 1.0
 """A client that sends nothing for so long within a turn is taken to be silent."""
 FILL_S: Final = 0.1
+SHORTEST_WAIT_S: Final = 0.001
+"""Timers are not set for the rounding errors of a clock."""
 
 
 class Hearing:
@@ -150,7 +152,7 @@ class Hearing:
         if not self.talking:
             return
         quiet_s = self._session.loop.time() - self._heard_at_s
-        if quiet_s < MUTE_S:
+        if quiet_s < MUTE_S - SHORTEST_WAIT_S:
             self._watch_for_muteness(MUTE_S - quiet_s)
             return
         self._push(np.zeros(round(FILL_S * self.rate_hz) * self.audio.channels, np.int16))

@@ -33,7 +33,7 @@ from fastrtc.wire.messages import create_message
 
 __all__ = ["ReplyOnPause"]
 
-OPTIONAL_INPUTS_S: Final = 1.0
+OPTIONAL_INPUTS_S: Final = 0.5
 """How long a reply waits for inputs that its function can do without."""
 
 

@@ -24,6 +24,8 @@ from fastrtc.turns.protocol import EndOfTurnModel
 __all__ = ["Host", "TurnTaker"]
 
 COMPLETE: Final = 0.5
+SHORTEST_WAIT_S: Final = 0.001
+"""Timers are not set for the rounding errors of a clock."""
 RECOUNT_S: Final = 0.3
 """How often words are counted while somebody talks into a reply."""
 
@@ -366,7 +368,7 @@ class TurnTaker:
         if self._hearing.talking or self.is_speaking:
             self._active_at_s = now_s
         quiet_s = now_s - self._active_at_s
-        if quiet_s >= idle_after_s - 1e-6:
+        if quiet_s >= idle_after_s - SHORTEST_WAIT_S:
             self._active_at_s, quiet_s = now_s, 0.0
             self.speak(self._host.begin_idle())
         self._after("idle", idle_after_s - quiet_s, self._look_for_idleness)
@@ -374,7 +376,7 @@ class TurnTaker:
     def _after(self, name: str, delay_s: float, fn: Callable[[], None]) -> None:
         self._cancel(name)
         if not self._closed:
-            self._timers[name] = self._loop.call_later(delay_s, fn)
+            self._timers[name] = self._loop.call_later(max(delay_s, SHORTEST_WAIT_S), fn)
 
     def _cancel(self, name: str) -> None:
         timer = self._timers.pop(name, None)
