@@ -199,13 +199,6 @@ impl Inbound {
         self.order.timeout()
     }
 
-    /// Begins anew, as for another SSRC; counters stay.
-    pub fn reset(&mut self) {
-        self.order.reset();
-        self.ready = None;
-        self.filling = Filling::default();
-    }
-
     /// Counters and estimates.
     pub fn stats(&self) -> InboundStats {
         let order = self.order.counters();

@@ -172,7 +172,7 @@ impl JitterBuffer {
     }
 
     /// Forgets the stream, for one that begins anew; counters stay.
-    pub fn reset(&mut self) {
+    fn reset(&mut self) {
         self.waiting.clear();
         self.lost_gaps.clear();
         self.suspect = None;
