@@ -475,3 +475,33 @@ print("end")
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
     )
     assert (ran.stdout, ran.stderr) == ("end\n", "")
+
+
+def test_a_quiet_session_is_asked_less_often_and_speech_ends_that() -> None:
+    """After 1.6 s of quiet windows come three at a time, all of them; singly with speech."""
+    groups: list[tuple[float, list[float]]] = []
+    quiet, spoken = silence(4.0), clip("go-forward")
+
+    async def listen() -> None:
+        loop = asyncio.get_running_loop()
+        feed = open_vad(
+            get_silero_model(),
+            RATE_HZ,
+            deliver=lambda heard: groups.append((loop.time(), heard)),
+            on_error=lambda _: None,
+        )
+        samples = np.concatenate((quiet, spoken))
+        for first in range(0, len(samples), 320):
+            feed.push(samples[first : first + 320])
+            await asyncio.sleep(0.02)
+        feed.close()
+
+    run(listen())
+    heard = [probability for _, group in groups for probability in group]
+    assert heard == pytest.approx(alone(np.concatenate((quiet, spoken)))[: len(heard)], abs=1e-5)
+    assert {len(group) for at_s, group in groups if at_s < 1.6} == {1}
+    assert {len(group) for at_s, group in groups if 1.8 < at_s < 4.0} == {3}
+    onset = next(i for i, probability in enumerate(heard) if probability > 0.5)
+    told_s = next(at_s for at_s, group in groups if max(group) > 0.5)
+    assert told_s <= (onset + 3) * 0.032 + 0.02
+    assert {len(group) for at_s, group in groups if told_s < at_s} == {1}

@@ -4,6 +4,11 @@ A session opens a feed, pushes audio as it comes and gets one probability for ea
 its own event loop. Whenever the thread is free it takes what waits in all feeds and runs it as one
 batch; then each event loop is called once. Nothing waits to fill a batch, nothing polls.
 
+A feed that has heard no speech for a while is relaxed: it is asked every third window, three at a
+time, which halves what a silent session costs. The first speech ends that. Windows are never late
+by more than two, and only those around the onset: whatever needs 0.1 s of speech, or ends a turn,
+is decided at the same moment as without.
+
 Bound: a feed holds at most ``MAX_BEHIND_S`` of audio that its model has not answered. Beyond that
 the model hangs or is slower than speech, and the feed fails. A feed that failed says so once,
 through ``on_error``, and hears no more.
@@ -34,6 +39,11 @@ __all__ = ["VadFeed", "open_vad"]
 MAX_BEHIND_S: Final = 60.0
 MAX_BATCH: Final = 64
 """Larger batches save nothing more per window, and keep their first ones waiting."""
+RELAXED_WINDOWS: Final = 3
+QUIET: Final = 0.2
+"""Windows below this probability are no speech under any threshold that makes sense."""
+QUIET_S: Final = 1.0
+"""So much quiet, beyond the detector's sliding window, relaxes a feed."""
 
 Deliver: TypeAlias = Callable[[list[float]], None]
 OnError: TypeAlias = Callable[[ModelError], None]
@@ -75,7 +85,7 @@ def open_vad(
         engine = _engines.get(id(model))
         if engine is None:
             engine = _engines[id(model)] = _Engine(model)
-        feed = VadFeed(engine, ears, rate_hz, deliver, on_error)
+        feed = VadFeed(engine, ears, rate_hz, span_s, deliver, on_error)
         engine.feeds.add(feed)
     return feed
 
@@ -92,7 +102,13 @@ class VadFeed:
     """One session's way to its model. All public methods are called on the session's event loop."""
 
     def __init__(
-        self, engine: _Engine, ears: Ears, rate_hz: int, deliver: Deliver, on_error: OnError
+        self,
+        engine: _Engine,
+        ears: Ears,
+        rate_hz: int,
+        span_s: float,
+        deliver: Deliver,
+        on_error: OnError,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
@@ -104,6 +120,8 @@ class VadFeed:
         self._generation = 0
         self._samples_in = 0
         self._answered = 0
+        self._quiet = 0
+        self._relaxed_after = round((span_s + QUIET_S) / WINDOW_S)
         self._debt: object | None = None
         self._debt_samples = 0
         # Audio, or the number of the generation that begins; filled here, emptied by the engine.
@@ -130,7 +148,8 @@ class VadFeed:
         flat = samples.reshape(-1)
         self._inbox.append(flat)
         self._samples_in += len(flat)
-        if int(self._samples_in / self._window_samples) == self._answered:
+        hop = RELAXED_WINDOWS if self._quiet >= self._relaxed_after else 1
+        if int(self._samples_in / self._window_samples) < self._answered + hop:
             return
         if self.behind_s > MAX_BEHIND_S:
             self._fail(
@@ -153,7 +172,7 @@ class VadFeed:
         if not self._open:
             return
         self._generation += 1
-        self._samples_in = self._answered = 0
+        self._samples_in = self._answered = self._quiet = 0
         self._settle()
         self._inbox.clear()
         self._inbox.append(self._generation)
@@ -185,6 +204,8 @@ class VadFeed:
             self._answered += len(answer.result)
             if answer.heard >= self._debt_samples:
                 self._settle()
+            for probability in answer.result:
+                self._quiet = self._quiet + 1 if probability < QUIET else 0
             if answer.result:
                 self._context.run(self._deliver, answer.result)
 
@@ -226,7 +247,7 @@ class _Engine:
             arrived = self.thread.take()
 
     def _answers(self, batch: list[VadFeed]) -> list[_Answer]:
-        """One step of each feed that is still open."""
+        """What is ready of each feed that is still open, but no more than a few windows."""
         results: dict[VadFeed, list[float] | ModelError] = {}
         for feed in batch:
             if feed._open:
@@ -235,11 +256,18 @@ class _Engine:
                     _listen(feed)
                 except BaseException as error:  # noqa: BLE001
                     results[feed] = self._error(error)
-        ready = [feed for feed, result in results.items() if result == [] and feed._ears.ready()]
-        if self._batching is not None:
-            results.update(self._ask_at_once(self._batching, ready))
-        else:
-            results.update({feed: self._ask(feed) for feed in ready})
+        for _ in range(RELAXED_WINDOWS):
+            ready = [
+                feed
+                for feed, result in results.items()
+                if isinstance(result, list) and feed._ears.ready()
+            ]
+            for feed, answer in self._step(ready).items():
+                earlier = results[feed]
+                if isinstance(answer, list) and isinstance(earlier, list):
+                    earlier.extend(answer)
+                else:
+                    results[feed] = answer
         return [
             _Answer(
                 feed,
@@ -250,11 +278,14 @@ class _Engine:
             for feed, result in results.items()
         ]
 
+    def _step(self, feeds: list[VadFeed]) -> dict[VadFeed, list[float] | ModelError]:
+        if self._batching is None or not feeds:
+            return {feed: self._ask(feed) for feed in feeds}
+        return self._ask_at_once(self._batching, feeds)
+
     def _ask_at_once(
         self, model: BatchingModel, feeds: list[VadFeed]
     ) -> dict[VadFeed, list[float] | ModelError]:
-        if not feeds:
-            return {}
         ears = [cast(WindowEars, feed._ears) for feed in feeds]
         try:
             answers = model.push_many([ear.stream for ear in ears], [e.next_window() for e in ears])
