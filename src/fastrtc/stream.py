@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from types import EllipsisType
 from typing import Any, Literal, cast
 
@@ -19,6 +20,7 @@ from fastrtc.server.offers import NoHandlerYet, Offers, ServerConfiguration, res
 from fastrtc.server.routes import answer_offer, make_router
 from fastrtc.server.schemas import Body
 from fastrtc.server.sockets import SocketDoors
+from fastrtc.server.whip import add_whip_routes
 from fastrtc.session.factory import SessionFactory
 from fastrtc.session.registry import Connections, Handlers, Sessions
 from fastrtc.session.session import RECONNECT_TIMEOUT_S
@@ -31,6 +33,7 @@ __all__ = ["Body", "Stream", "UIArgs"]
 
 NO_REQUEST = cast(Request, None)
 """FastAPI injects a request only into parameters of exactly that type."""
+ONE_WAY: dict[Literal["whip", "whep"], StreamMode] = {"whip": "send", "whep": "receive"}
 MODES = ("send-receive", "receive", "send")
 MODALITIES = ("video", "audio", "audio-video")
 
@@ -128,19 +131,23 @@ class Stream:
             time_limit_s=time_limit,
             reconnect_timeout_s=reconnect_timeout_s,
         )
-        self._offers = Offers(
-            self.factory,
-            Allowed(
-                audio=modality != "video",
-                video=modality != "audio",
-                mode=mode,
-                allow_extra_tracks=allow_extra_tracks,
-                rtp_params=rtp_params or {},
-                reconnect_timeout_s=reconnect_timeout_s,
-            ),
-            server_rtc_configuration,
-            door=NoHandlerYet() if handler is ... else None,
+        allowed = Allowed(
+            audio=modality != "video",
+            video=modality != "audio",
+            mode=mode,
+            allow_extra_tracks=allow_extra_tracks,
+            rtp_params=rtp_params or {},
+            reconnect_timeout_s=reconnect_timeout_s,
         )
+        door = NoHandlerYet() if handler is ... else None
+        self._offers = Offers(self.factory, allowed, server_rtc_configuration, door)
+        # An encoder offers what it has, a player what it can show: the rest is declined.
+        lenient = replace(allowed, allow_extra_tracks=True)
+        self._one_way = {
+            kind: Offers(self.factory, lenient, server_rtc_configuration, door, direction)
+            for kind, direction in ONE_WAY.items()
+            if mode in (direction, "send-receive")
+        }
         self._sockets = SocketDoors(self.factory, authorize, _refusal_of_sockets(handler, modality))
         self._mounted_at = ""
         self.connections = Connections(self.factory.registry)
@@ -190,6 +197,16 @@ class Stream:
             tags=tags,
             response_class=Response,
         )
+        for kind, offers in self._one_way.items():
+            add_whip_routes(
+                router,
+                kind,
+                offers,
+                self.factory,
+                self.authorize,
+                self.get_rtc_configuration,
+                tags,
+            )
         app.include_router(router)
         app.router.lifespan_context = with_lifespan(app.router.lifespan_context, self.factory)
 

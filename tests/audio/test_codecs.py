@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrtc.audio.codecs import (
@@ -91,6 +91,7 @@ def test_equal_rates_pass_through_and_flush_gives_the_rest() -> None:
         Resampler(8000, 100)
 
 
+@settings(deadline=None)
 @given(payload=st.binary(max_size=200), encoding=st.sampled_from(ENCODINGS))
 def test_whatever_comes_is_audio_or_a_value_error(payload: bytes, encoding: Encoding) -> None:
     try:

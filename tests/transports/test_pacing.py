@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrtc.transports.pacing import Pacer
@@ -173,6 +173,7 @@ def test_a_generators_pauses_are_kept(chunk_s: float) -> None:
     assert pacer.sent_s(now_s + 1) == pytest.approx(10.0)
 
 
+@settings(deadline=None)
 @given(
     chunks=st.lists(st.tuples(st.integers(0, 900), st.floats(0, 0.3)), max_size=30),
     whole=st.booleans(),

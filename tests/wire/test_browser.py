@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrtc.audio.codecs import AudioFormat
@@ -88,6 +88,7 @@ def test_a_second_start_is_one_too_many() -> None:
         started().parse('{"event": "start", "websocket_id": "you"}')
 
 
+@settings(deadline=None)
 @given(
     message=st.one_of(
         st.text(),

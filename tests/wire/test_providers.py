@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrtc.audio.codecs import AudioFormat
@@ -239,6 +239,11 @@ def test_our_own_voice_and_what_comes_late_are_not_heard() -> None:
     assert [event is not None for event in order] == [True, False, True, False]
 
 
+def test_both_forms_of_vonages_digits() -> None:
+    older = '{"event": "websocket:dtmf", "dtmf": {"digit": "#"}}'
+    assert wire_of("vonage").parse(older) == Dtmf("#")
+
+
 def test_vonage_without_an_id_gets_one() -> None:
     first, second = (
         wire_of("vonage").parse(
@@ -296,6 +301,7 @@ JSON = st.recursive(
 KEYS = ["start", "media", "dtmf", "mark", "payload", "streamSid", "stream_id", "stream_sid"]
 
 
+@settings(deadline=None)
 @given(
     provider=st.sampled_from(list(PROVIDERS)),
     message=st.one_of(

@@ -30,6 +30,7 @@ from fastrtc.session.session import Session
 from fastrtc.session.workers import call_sync
 from fastrtc.transports.base import Allowed, Transport
 from fastrtc.transports.webrtc import WebRTCDoor, fingerprint_of
+from fastrtc.types import StreamMode
 
 __all__ = ["Door", "Offers", "PendingConnection", "ServerConfiguration", "resolve"]
 
@@ -77,6 +78,7 @@ class Offers:
         allowed: what media the stream takes.
         server_rtc_configuration: for our side of each connection; a callable is asked each time.
         door: what answers offers; None for WebRTC's own.
+        mode: directions of these clients, where they use fewer than the stream has.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class Offers:
         allowed: Allowed,
         server_rtc_configuration: ServerConfiguration = None,
         door: Door | None = None,
+        mode: StreamMode | None = None,
     ) -> None:
         self._factory = factory
+        self._mode: StreamMode | None = mode
         self._server_rtc_configuration = server_rtc_configuration
         self._door: Door = WebRTCDoor(allowed=allowed) if door is None else door
         self._early = EarlyCandidates()
@@ -128,7 +132,7 @@ class Offers:
         )
         try:
             handler = await factory.new_handler()
-            session = factory.admit(webrtc_id, handler, principal=principal)
+            session = factory.admit(webrtc_id, handler, principal=principal, mode=self._mode)
         except BaseException:
             pending.discard()
             raise

@@ -86,8 +86,16 @@ class SessionFactory:
         *,
         principal: Any = None,
         websocket: Any = None,
+        mode: StreamMode | None = None,
     ) -> Session:
         """Takes a slot for a client whose offer was accepted; its session gives it back.
+
+        Args:
+            webrtc_id: the client's name.
+            handler: its own.
+            principal: what ``authorize`` returned.
+            websocket: for ``get_current_context()``.
+            mode: directions of a client that uses fewer than the stream has.
 
         Raises:
             ConnectionAlreadyExists: a session has that id.
@@ -97,7 +105,7 @@ class SessionFactory:
         session = Session(
             webrtc_id,
             handler,
-            mode=self.mode,
+            mode=mode or self.mode,
             time_limit_s=self.time_limit_s,
             reconnect_timeout_s=self.reconnect_timeout_s,
             principal=principal,

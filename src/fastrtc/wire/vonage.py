@@ -62,7 +62,8 @@ class VonageWire:
         if event == "websocket:connected":
             return self._start(value)
         if event == "websocket:dtmf":
-            return Dtmf(field(value, "digit"))
+            # The guide has the digit at the top, older calls a "dtmf" object.
+            return Dtmf(field(value, *(("dtmf", "digit") if "dtmf" in value else ("digit",))))
         if event == "websocket:notify":
             return Played(field(value, "payload", "name"))
         return None
