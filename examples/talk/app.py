@@ -1,26 +1,28 @@
-"""A page to talk to a handler: ``python examples/talk/app.py [--host HOST] [--port PORT]``.
+"""A page to talk to a program: ``python examples/talk/app.py [--host HOST] [--port PORT]``.
 
-``handler.py`` is all there is to write; the page shows its source beside the call.
+``handler.py`` is all there is to write; the page shows its source beside the call. What it says and
+understands is in ``conversation.py``. Nothing is downloaded, and no key is needed.
 """
 
 import argparse
-import inspect
+import json
+from collections.abc import AsyncIterator
 from importlib.resources import files
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from handler import Parrot
+from handler import handler
 
 from fastrtc import Stream
 
 HERE = Path(__file__).parent
 CLIENT = files("fastrtc") / "ui" / "client"
 
-stream = Stream(Parrot(), modality="audio", mode="send-receive", concurrency_limit=20)
-app = FastAPI(title="Talk to a handler")
+stream = Stream(handler, modality="audio", mode="send-receive", concurrency_limit=20)
+app = FastAPI(title="Talk to a program")
 stream.mount(app)
 app.mount("/client", StaticFiles(directory=str(CLIENT)))
 
@@ -38,14 +40,26 @@ def page_script() -> FileResponse:
 
 
 @app.get("/handler.py")
-def handler() -> PlainTextResponse:
+def handler_source() -> FileResponse:
     """What answers the caller, as it runs."""
-    return PlainTextResponse(inspect.getsource(Parrot))
+    return FileResponse(HERE / "handler.py", media_type="text/plain")
+
+
+@app.get("/outputs")
+def outputs(webrtc_id: str) -> StreamingResponse:
+    """What was heard and answered in one call, as server-sent events."""
+
+    async def events() -> AsyncIterator[str]:
+        async for output in stream.output_stream(webrtc_id):
+            heard, said = output.args
+            yield f"data: {json.dumps({'heard': heard, 'said': said})}\n\n"
+
+    return StreamingResponse(events(), media_type="text/event-stream")
 
 
 def main() -> None:
     """Serves the page until Ctrl-C."""
-    parser = argparse.ArgumentParser(description="Serves a page to talk to a handler.")
+    parser = argparse.ArgumentParser(description="Serves a page to talk to a program.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on")
     options = parser.parse_args()

@@ -1,22 +1,23 @@
-"""The handler of this example, by itself because the page shows it."""
+"""What answers the caller."""
 
-import asyncio
+from conversation import GRAMMAR, answer
+from fastrtc import (
+    AdditionalOutputs,
+    ReplyOnPause,
+    get_stt_model,
+    get_tts_model,
+)
 
-import numpy as np
+ears = get_stt_model("pocketsphinx", grammar=GRAMMAR)
+voice = get_tts_model("espeak")
 
-from fastrtc import AsyncStreamHandler
+
+def reply(audio):
+    """Called when the speaker pauses."""
+    heard = ears.stt(audio)
+    said = answer(heard)
+    yield AdditionalOutputs(heard, said)
+    yield from voice.stream_tts_sync(said)
 
 
-class Parrot(AsyncStreamHandler):
-    """Says back what it hears, one second later."""
-
-    async def start_up(self):
-        self.heard = asyncio.Queue()
-        one_second = np.zeros(48000, np.int16)
-        await self.heard.put((48000, one_second))
-
-    async def receive(self, frame):
-        await self.heard.put(frame)
-
-    async def emit(self):
-        return await self.heard.get()
+handler = ReplyOnPause(reply)

@@ -1,5 +1,6 @@
 // @ts-check
-/** Shows a call on the page: its button, its state in words, its levels. The call itself is `Call`'s. */
+/** Shows a call on the page: its button, its state in words, whose turn it is, what was said, its
+ * levels. The call itself is `Call`'s. */
 
 import { Call, Meter } from "./client/call.js";
 
@@ -8,11 +9,18 @@ const WORDS = {
   idle: "Not connected.",
   asking: "Asking for your microphone …",
   connecting: "Connecting …",
-  live: "Connected. Say something.",
+  live: "Connected.",
   reconnecting: "The network went away. Reconnecting …",
   closed: "The call has ended.",
 };
 const SHOW_TRIP_EVERY_MS = 1000;
+/** What the server's log messages say of the turn. @type {Record<string, Turn>} */
+const TURNS = { started_talking: "you", pause_detected: "thinking", response_starting: "speaking" };
+/** A reply that was not heard for so long is over. */
+const REPLY_OVER_MS = 900;
+const AUDIBLE = 0.05;
+
+/** @typedef {"listening" | "you" | "thinking" | "speaking" | null} Turn */
 
 /** @param {string} id */
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -24,6 +32,11 @@ let call = null;
 let context = null;
 /** @type {Map<string, Meter>} */
 const meters = new Map();
+/** @type {EventSource | null} */
+let outputs = null;
+/** @type {Turn} */
+let turn = null;
+let lastHeardAt = 0;
 
 element("toggle").addEventListener("click", () => {
   if (call && !call.closed) call.close();
@@ -39,6 +52,7 @@ async function begin() {
   context ??= new AudioContext();
   const sound = context;
   mine.addEventListener("state", () => show(mine));
+  mine.addEventListener("message", (event) => follow(/** @type {CustomEvent} */ (event).detail));
   mine.addEventListener("problem", (event) => tell(/** @type {CustomEvent<string>} */ (event).detail));
   mine.addEventListener("track", () => {
     audio.srcObject = mine.heard;
@@ -50,6 +64,9 @@ async function begin() {
   } catch {
     return; // show() has told the reason, which the call keeps.
   }
+  outputs?.close();
+  outputs = new EventSource(`outputs?webrtc_id=${encodeURIComponent(mine.id)}`);
+  outputs.onmessage = ({ data }) => write(JSON.parse(data));
   requestAnimationFrame(() => draw(mine));
   showTrip(mine);
 }
@@ -61,8 +78,11 @@ function show(shown) {
   element("status").textContent = WORDS[shown.state];
   element("toggle").textContent = shown.closed ? "Start talking" : "Stop";
   if (shown.connectMs !== null) element("connect").textContent = `${Math.round(shown.connectMs)} ms`;
+  if (shown.state === "live" && turn === null) take("listening");
   if (!shown.closed) return;
   tell(shown.reason);
+  take(null);
+  outputs?.close();
   for (const meter of meters.values()) meter.close();
   meters.clear();
   for (const id of ["sent", "heard"]) level(id, 0);
@@ -74,7 +94,41 @@ function show(shown) {
 function draw(shown) {
   if (shown !== call || shown.closed) return;
   for (const [id, meter] of meters) level(id, meter.level());
+  if ((meters.get("heard")?.level() ?? 0) > AUDIBLE) lastHeardAt = performance.now();
+  if (turn === "speaking" && performance.now() - lastHeardAt > REPLY_OVER_MS) take("listening");
   requestAnimationFrame(() => draw(shown));
+}
+
+/** @param {unknown} message from the server */
+function follow(message) {
+  const { type, data } = /** @type {{ type?: string, data?: string }} */ (message ?? {});
+  const next = type === "log" ? TURNS[data ?? ""] : undefined;
+  if (next === "speaking") lastHeardAt = performance.now();
+  if (next) take(next);
+}
+
+/** @param {Turn} next */
+function take(next) {
+  turn = next;
+  element("call").dataset.turn = next ?? "";
+  for (const item of element("turn").children) {
+    const shown = /** @type {HTMLElement} */ (item);
+    if (shown.dataset.turn === next) shown.setAttribute("aria-current", "step");
+    else shown.removeAttribute("aria-current");
+  }
+}
+
+/** Adds a turn to the conversation. @param {{ heard: string, said: string }} both */
+function write({ heard, said }) {
+  const mine = document.createElement("li");
+  mine.className = heard ? "mine" : "mine lost";
+  mine.textContent = heard || "(not understood)";
+  const its = document.createElement("li");
+  its.textContent = said;
+  const list = element("said");
+  list.hidden = false;
+  list.append(mine, its);
+  list.scrollTop = list.scrollHeight;
 }
 
 /** @param {Call} shown */
@@ -100,7 +154,7 @@ function tell(problem) {
 
 /** Shows Python source with its keywords and strings set apart. @param {string} source */
 function print(source) {
-  const parts = source.trimEnd().split(/("""[^"]*"""|\b(?:class|async|await|def|return|yield)\b)/);
+  const parts = source.trimEnd().split(/("""[^"]*"""|\b(?:class|async|await|def|return|yield|from|import)\b)/);
   element("source").replaceChildren(
     ...parts.map((text, index) => {
       if (index % 2 === 0) return text;

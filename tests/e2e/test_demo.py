@@ -1,20 +1,41 @@
 """The demo as a person meets it: start it, open the page, press start, hear the answer, stop."""
 
+import base64
+import difflib
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.async_api import Page
 
 from e2e import sound
 from e2e.browser import Chromium
 from e2e.server import free_port, wait_for_port
+from fastrtc import get_stt_model, get_tts_model
 
 APP = Path(__file__).resolve().parents[2] / "examples" / "talk" / "app.py"
 SOURCE_SHOWN = "document.getElementById('source').childNodes.length > 0"
-LEVEL = "Number(document.getElementById('{}').getAttribute('aria-valuenow'))"
+NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+RECORD = """() => {
+  const context = new AudioContext({ sampleRate: 48000 });
+  const source = context.createMediaStreamSource(document.getElementById("audio").srcObject);
+  const tap = context.createScriptProcessor(4096, 1, 1);
+  window.recording = [];
+  tap.onaudioprocess = ({ inputBuffer }) =>
+    window.recording.push(inputBuffer.getChannelData(0).slice());
+  source.connect(tap).connect(context.destination);
+}"""
+RECORDED = """() => {
+  const bytes = new Uint8Array(window.recording.length * 4096 * 4);
+  window.recording.forEach((piece, at) => bytes.set(new Uint8Array(piece.buffer), at * 16384));
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 16384)
+    text += String.fromCharCode(...bytes.subarray(at, at + 16384));
+  return btoa(text);
+}"""
 
 
 @pytest.fixture
@@ -27,20 +48,34 @@ def demo_url() -> Iterator[str]:
     process.wait(10)
 
 
-def test_a_person_talks_and_hears_the_handler(chromium: Chromium, demo_url: str) -> None:
-    chromium.set_microphone(sound.to_int16(sound.speech("austen-0870.wav")))
+def spoken(text: str) -> "sound.Sound":
+    """A second of silence, the text in a machine's voice, and time to answer it."""
+    rate_hz, samples = get_tts_model("espeak").tts(text)
+    said = sound.resample(samples / 32768, rate_hz, sound.RATE_HZ)
+    return np.concatenate([np.zeros(sound.RATE_HZ), said, np.zeros(20 * sound.RATE_HZ)])
 
-    async def talk(page: Page) -> None:
+
+def test_a_person_asks_and_is_answered(chromium: Chromium, demo_url: str) -> None:
+    chromium.set_microphone(sound.to_int16(spoken("count to five")))
+
+    async def talk(page: Page) -> bytes:
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         await page.goto(demo_url)
         await page.wait_for_function(SOURCE_SHOWN)
-        assert "class Parrot(AsyncStreamHandler)" in await page.inner_text("#source")
+        assert "handler = ReplyOnPause(reply)" in await page.inner_text("#source")
         await page.click("#toggle")
-        await page.wait_for_selector('[data-state="live"]')
-        await page.wait_for_function(LEVEL.format("sent") + " > 20")
-        await page.wait_for_function(LEVEL.format("heard") + " > 20")
+        await page.wait_for_selector('#call[data-state="live"][data-turn="listening"]')
+        await page.wait_for_function("document.getElementById('audio').srcObject !== null")
+        await page.evaluate(RECORD)
+        for turn in ("you", "speaking", "listening"):
+            await page.wait_for_selector(f'#call[data-turn="{turn}"]')
+        assert await page.locator("#said li").all_inner_texts() == [
+            "count to five",
+            "One. Two. Three. Four. Five.",
+        ]
         assert (await page.inner_text("#connect")).endswith("ms")
+        recorded = base64.b64decode(await page.evaluate(RECORDED))
         await page.click("#toggle")
         await page.wait_for_selector('[data-state="closed"]')
         assert await page.inner_text("#status") == "The call has ended."
@@ -48,8 +83,15 @@ def test_a_person_talks_and_hears_the_handler(chromium: Chromium, demo_url: str)
         await page.click("#toggle")
         await page.wait_for_selector('[data-state="live"]')
         assert errors == []
+        return recorded
 
-    chromium.visit(talk)
+    reply = np.frombuffer(chromium.visit(talk), np.float32)
+    ears = get_stt_model("pocketsphinx", words=NUMBERS)
+    heard = ears.stt((sound.RATE_HZ, reply)).split()
+    asked = NUMBERS[:5]
+    # The recogniser itself may miss some; chance would bring one or two in this order.
+    in_order = difflib.SequenceMatcher(None, heard, asked, autojunk=False).get_matching_blocks()
+    assert sum(block.size for block in in_order) >= 4, heard
 
 
 def test_a_blocked_microphone_is_explained(chromium: Chromium, demo_url: str) -> None:
