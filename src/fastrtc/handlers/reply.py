@@ -3,10 +3,11 @@
 Belongs to the session's event loop; a sync generator runs in a thread of its own lane. Decides
 nothing about who speaks, and plays nothing.
 
-A reply is closed safely in every state: one that waits in user code on the loop is cancelled
-there; one that waits at a ``yield`` gets GeneratorExit there; one that is busy in a thread is
-closed as soon as that call returns. Its ``finally`` runs once, and what it yields after
-:meth:`Reply.close` goes nowhere.
+A reply is closed safely in every state. One that waits at a ``yield`` gets GeneratorExit there. One
+that awaits something on the loop is cancelled there, 0.2 s later, unless it has yielded or ended by
+then: it may be cleaning up already, which nobody could see. One that is busy in a thread is closed
+as soon as that call returns. Its ``finally`` runs once, and what it yields after :meth:`Reply.close`
+goes nowhere.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ AHEAD_S: Final = 5.0
 """Audio that a reply which is held back produces at most..."""
 AHEAD_ITEMS: Final = 256
 """...and how many items, if they are short or none is audio."""
+CLEAN_UP_S: Final = 0.2
+"""How long an async generator that awaits something may go on before it is cancelled."""
 
 Begin: TypeAlias = Callable[[CallLane], Awaitable[Any]]
 """Calls the user's function; what it returns, an iterator or None."""
@@ -79,7 +82,9 @@ class Reply:
         self._items: deque[Any] = deque()
         self._ahead_s = 0.0
         self._is_asked = False
-        self._on_loop = False
+        self._is_beginning = False
+        self._is_awaiting = False
+        self._patience: asyncio.TimerHandle | None = None
         self._producer: asyncio.Future[None] | None = None
         self._consumer: asyncio.Future[None] | None = None
         self._task = session.spawn(self._run(begin))
@@ -116,8 +121,10 @@ class Reply:
         self._items.clear()
         _resolve(self._consumer)
         _resolve(self._producer)
-        if self._on_loop:
+        if self._is_beginning:
             self._task.cancel()
+        elif self._is_awaiting:
+            self._patience = self._session.loop.call_later(CLEAN_UP_S, self._task.cancel)
 
     # The producer: the one task in which an async generator lives.
 
@@ -126,12 +133,12 @@ class Reply:
             return
         current_passage.set(_OwnPassage(self))
         lane = self._session.lane()
-        self._on_loop = True
+        self._is_beginning = True
         items = await begin(lane)
+        self._is_beginning = False
         if hasattr(items, "__anext__"):
             await self._produce(items)
         elif hasattr(items, "__next__"):
-            self._on_loop = False
             await self._produce_beside(items, lane)
         elif items is not None:
             raise OutputError(
@@ -142,10 +149,15 @@ class Reply:
     async def _produce(self, items: Any) -> None:
         try:
             while await self._wanted():
+                self._is_awaiting = True
                 try:
                     item = await anext(items)
                 except StopAsyncIteration:
                     return
+                finally:
+                    self._is_awaiting = False
+                    if self._patience is not None:
+                        self._patience.cancel()
                 self._put(item)
         finally:
             if hasattr(items, "aclose"):

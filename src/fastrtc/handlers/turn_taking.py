@@ -287,7 +287,8 @@ class TurnTaker:
                     if self.is_speaking:
                         self.interrupt()
                     return
-                if not self._hearing.talking:
+                hearing = self._hearing
+                if not hearing.talking and hearing.detector.silence_s > RECOUNT_S:
                     return
                 await asyncio.sleep(RECOUNT_S)
         finally:

@@ -1,0 +1,378 @@
+"""Interruptions: at the onset of speech, and whatever the generator is doing. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conversation import RATE_HZ, SOUND, Talk, clip, contains, errors, logs, silence, stream
+from fastrtc import get_current_context
+from fastrtc.handlers.reply_on_pause import ReplyOnPause
+from fastrtc.testing import MemoryClient, run
+
+WORDS = clip("go-forward")
+LONG = clip("austen-0880")
+
+
+async def begin(client: MemoryClient) -> None:
+    """Has the client speak a turn, and the reply begin."""
+    await client.send_audio(np.concatenate((WORDS, silence(1))))
+    assert client.played
+
+
+def played_until(client: MemoryClient) -> float:
+    return client.played[-1].end_s
+
+
+@pytest.mark.parametrize("which", ["sync", "asynchronous"])
+def test_the_reply_stops_at_the_onset_of_speech(which: str) -> None:
+    """Pitfall 9."""
+
+    async def check(offset: int) -> float:
+        talk = Talk(100)
+        async with MemoryClient(stream(getattr(talk, which))) as client:
+            await begin(client)
+            await client.send_audio(silence(0.5 + offset / RATE_HZ))
+            onset_s = client.session.loop.time()
+            await client.send_audio(WORDS)
+            stopped_s = played_until(client)
+            assert (talk.begun, talk.closed) == (1, 1)
+            await client.send_audio(silence(1))
+            assert len(talk.turns) == 2
+            assert contains(talk.turns[1], WORDS)
+            assert not errors(client)
+            return stopped_s - onset_s
+
+    delays_s = [run(check(offset)) for offset in range(0, 512, 73)]
+    assert max(delays_s) < 0.29, delays_s
+    assert np.median(delays_s) < 0.25, delays_s
+
+
+def test_what_is_said_counts_not_noise() -> None:
+    async def check() -> None:
+        talk = Talk(30)
+        noise = (np.random.default_rng(1).normal(0, 500, RATE_HZ * 2)).astype(np.int16)
+        async with MemoryClient(stream(talk.sync)) as client:
+            await begin(client)
+            await client.send_audio(noise)
+            await client.send_audio(silence(2))
+            assert np.array_equal(client.heard(), np.tile(SOUND, 30))
+
+    run(check())
+
+
+@pytest.mark.parametrize("which", ["sync", "asynchronous"])
+def test_what_was_played_is_known_in_the_clean_up(which: str) -> None:
+    """Pitfall 16."""
+    played: list[float] = []
+
+    def note() -> None:
+        session = get_current_context().session
+        assert session is not None
+        played.append(session.played_s)
+
+    def sync(audio: Any) -> Any:
+        try:
+            yield 24000, np.tile(SOUND, 200)
+            yield 24000, SOUND
+        finally:
+            note()
+
+    async def asynchronous(audio: Any) -> Any:
+        try:
+            yield 24000, np.tile(SOUND, 200)
+            yield 24000, SOUND
+        finally:
+            note()
+
+    async def check() -> None:
+        async with MemoryClient(stream(sync if which == "sync" else asynchronous)) as client:
+            await begin(client)
+            heard = []
+            for _ in range(3):
+                await client.send_audio(np.concatenate((silence(0.7), WORDS[: RATE_HZ // 2])))
+                heard.append(len(client.heard()) / 24000)
+                await client.send_audio(silence(1.2))
+            assert played == pytest.approx(np.diff([0, *heard]), abs=0.001)
+
+    run(check())
+
+
+def test_a_reply_that_may_not_be_interrupted_is_heard_to_its_end_and_no_word_is_lost() -> None:
+    async def check() -> None:
+        talk = Talk(40)
+        async with MemoryClient(stream(talk.sync, can_interrupt=False)) as client:
+            await begin(client)
+            await client.send_audio(np.concatenate((WORDS, silence(0.8), LONG, silence(1))))
+            assert len(talk.turns) == 2, "the second turn waits until the first was answered"
+            first_end_s = client.played[39].end_s
+            assert client.played[40].at_s >= first_end_s
+            assert contains(talk.said, LONG)
+            assert np.abs(talk.said.astype(int)).sum() == pytest.approx(
+                np.abs(np.concatenate((WORDS, WORDS, LONG)).astype(int)).sum()
+            )
+
+    run(check())
+
+
+class Blocking:
+    """A sync reply that is busy in user code, where nothing can stop it."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.closed = 0
+        self.turns = 0
+
+    def reply(self, audio: Any) -> Any:
+        self.turns += 1
+        try:
+            yield 24000, SOUND
+            if self.turns == 1:
+                self.go_on.wait(20)
+            yield 24000, -SOUND
+        finally:
+            self.closed += 1
+
+
+def test_a_generator_busy_in_a_thread_is_closed_when_it_returns_and_plays_nothing() -> None:
+    """Pitfall 10."""
+
+    async def check() -> None:
+        blocking = Blocking()
+        async with MemoryClient(stream(blocking.reply)) as client:
+            await begin(client)
+            await client.send_audio(np.concatenate((WORDS, silence(1))))
+            assert (blocking.turns, blocking.closed) == (2, 1), "the next reply need not wait"
+            before = client.heard()
+            assert np.array_equal(before, np.concatenate((SOUND, SOUND, -SOUND)))
+            blocking.go_on.set()
+            while blocking.closed < 2:
+                await asyncio.sleep(0.01)
+            await client.listen(1)
+            assert np.array_equal(client.heard(), before)
+            assert not errors(client)
+
+    run(check())
+
+
+def test_an_async_generator_is_cancelled_where_it_waits() -> None:
+    events: list[str] = []
+
+    async def reply(audio: Any) -> Any:
+        yield 24000, SOUND
+        try:
+            async with asyncio.timeout(60):
+                await asyncio.sleep(50)
+        except asyncio.CancelledError:
+            events.append("cancelled")
+            raise
+        finally:
+            await asyncio.sleep(0.01)
+            events.append("cleaned up")
+
+    async def check() -> None:
+        async with MemoryClient(stream(reply)) as client:
+            await begin(client)
+            await client.send_audio(WORDS[: RATE_HZ // 2])
+            await client.listen(0.1)
+            assert events == ["cancelled", "cleaned up"]
+            assert not errors(client)
+
+    run(check())
+
+
+def test_an_async_generator_that_swallows_its_cancellation_is_closed_all_the_same() -> None:
+    closed: list[int] = []
+
+    async def reply(audio: Any) -> Any:
+        try:
+            yield 24000, SOUND
+            try:
+                await asyncio.sleep(50)
+            except asyncio.CancelledError:
+                pass
+            yield 24000, -SOUND
+        finally:
+            closed.append(1)
+
+    async def check() -> None:
+        async with MemoryClient(stream(reply)) as client:
+            await begin(client)
+            await client.send_audio(WORDS[: RATE_HZ // 2])
+            await client.listen(0.1)
+            assert closed == [1]
+            assert np.array_equal(client.heard(), SOUND)
+
+    run(check())
+
+
+def test_clean_up_that_raises_is_told() -> None:
+    async def reply(audio: Any) -> Any:
+        try:
+            for _ in range(60):
+                yield 24000, SOUND
+        finally:
+            raise ValueError("lost the file")
+
+    async def check() -> None:
+        async with MemoryClient(stream(reply)) as client:
+            await begin(client)
+            await client.send_audio(WORDS[: RATE_HZ // 2])
+            assert errors(client) == ["the reply function failed: ValueError: lost the file"]
+
+    run(check())
+
+
+def test_back_to_back_words_are_all_given_to_the_function() -> None:
+    async def check() -> None:
+        talk = Talk(100)
+        async with MemoryClient(stream(talk.sync)) as client:
+            parts = [WORDS, LONG, clip("austen-0930"), WORDS]
+            for part in parts:
+                await client.send_audio(np.concatenate((part, silence(0.8))))
+            assert len(talk.turns) == len(parts)
+            for part, turn in zip(parts, talk.turns, strict=True):
+                assert contains(turn, part)
+            assert (talk.begun, talk.closed) == (4, 3)
+
+    run(check())
+
+
+class Emitting(ReplyOnPause):
+    """A subclass with an ``emit`` of its own, as code for the original has."""
+
+    def emit(self) -> Any:
+        output = super().emit()
+        if output is not None:
+            rate, samples = output
+            time.sleep(0.001)
+            return rate, samples // 2
+        return None
+
+
+def test_nothing_stale_passes_an_emit_that_runs_in_a_thread() -> None:
+    async def check() -> None:
+        talk = Talk(400)
+
+        def slow(audio: Any) -> Any:
+            for item in talk.sync(audio):
+                time.sleep(0.001)
+                yield item
+
+        async with MemoryClient(_stream(Emitting(slow, input_sample_rate=RATE_HZ))) as client:
+            await begin(client)
+            for _ in range(5):
+                await client.send_audio(np.concatenate((WORDS, silence(0.8))))
+            assert logs(client).count("pause_detected") == 6
+            assert talk.begun == 6
+
+    run(check())
+
+
+def _stream(handler: Any) -> Any:
+    from fastrtc import Stream
+
+    return Stream(handler, modality="audio")
+
+
+class Ledger:
+    """What 200 interruptions may not break, noted by the generators themselves."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.begun = 0
+        self.closed = 0
+        self.failures: list[str] = []
+        self.current = 0
+        """The number of the newest reply; its sound has that value."""
+
+    def sound(self, number: int) -> Any:
+        return 24000, np.full(2400, number, np.int16)
+
+    def sync(self, audio: Any = None) -> Any:
+        self.begun += 1
+        number = self.begun
+        closed = 0
+        try:
+            for _ in range(self.random.randrange(1, 12)):
+                if self.random.random() < 0.2:
+                    time.sleep(self.random.random() * 0.004)
+                yield self.sound(number)
+        finally:
+            closed += 1
+            if closed > 1:
+                self.failures.append(f"reply {number} was closed twice")
+            if self.random.random() < 0.3:
+                time.sleep(0.002)
+            self.closed += 1
+
+    async def asynchronous(self, audio: Any = None) -> Any:
+        self.begun += 1
+        number = self.begun
+        closed = 0
+        try:
+            for _ in range(self.random.randrange(1, 12)):
+                if self.random.random() < 0.4:
+                    await asyncio.sleep(self.random.random() * 0.3)
+                yield self.sound(number)
+        finally:
+            closed += 1
+            if closed > 1:
+                self.failures.append(f"reply {number} was closed twice")
+            if self.random.random() < 0.3:
+                await asyncio.sleep(0.05)
+            self.closed += 1
+
+
+@pytest.mark.parametrize(
+    ("which", "clock", "pace"),
+    [("sync", run, 1.0), ("asynchronous", run, 1.0), ("sync", asyncio.run, 0.05)],
+)
+def test_two_hundred_interruptions_at_random_moments(
+    which: str, clock: Any, pace: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """During ``startup_fn``, while the generator waits, blocks or closes, twice in 50 ms; in
+    virtual time, and in real time, in which threads are interrupted too."""
+
+    async def check(seed: int) -> int:
+        ledger = Ledger(seed)
+        moments = random.Random(seed + 1)
+        served = stream(getattr(ledger, which), startup_fn=getattr(ledger, which))
+        interruptions = 0
+        async with MemoryClient(served) as client:
+            turns = client.handler.turns  # type: ignore[attr-defined]
+            for _ in range(10):
+                await client.listen(moments.random() * 0.3 * pace)
+                for _ in range(1 + (moments.random() < 0.4)):
+                    begun = ledger.begun
+                    if moments.random() < 0.5:
+                        turns.barge_in()
+                    else:
+                        turns.trigger()
+                    interruptions += 1
+                    now_s = client.session.loop.time()
+                    # Nothing from before is still to be heard: what will be played is newer.
+                    for played in client.played:
+                        if played.end_s > now_s + 1e-4:
+                            assert int(played.audio.samples[0]) > begun, "stale sound"
+                    await client.listen(moments.random() * 0.05 * pace)
+            for _ in range(300):
+                await client.listen(0.05)
+                if ledger.begun == ledger.closed and not turns.is_replying:
+                    break
+            assert ledger.begun == ledger.closed, "a generator leaked"
+            assert not ledger.failures
+            assert not errors(client)
+            numbers = [int(played.audio.samples[0]) for played in client.played]
+            assert numbers == sorted(numbers), "an older reply was heard after a newer one"
+        return interruptions
+
+    total = sum(clock(check(seed)) for seed in range(15))
+    assert total >= 200
+    assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]

@@ -1,0 +1,307 @@
+"""What API.md adds to ReplyOnPause: resumption, words, eager start, idleness, end of turn."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conversation import RATE_HZ, SOUND, Talk, clip, contains, errors, logs, silence, stream
+from fastrtc import AlgoOptions
+from fastrtc.testing import MemoryClient, run
+
+WORDS = clip("go-forward")
+LONG = clip("austen-0870")
+COUGH = WORDS[: RATE_HZ * 3 // 10]
+PATIENT = AlgoOptions(audio_chunk_duration=1.0, started_talking_threshold=0.6)
+
+
+def ramp(duration_s: float) -> Any:
+    """Sound in which every sample says where it stands."""
+    return 24000, (np.arange(round(duration_s * 24000)) % 30000 + 1).astype(np.int16)
+
+
+async def begin(client: MemoryClient) -> None:
+    await client.send_audio(np.concatenate((WORDS, silence(1.5))))
+    assert client.played
+
+
+@pytest.mark.parametrize("chunk_s", [5.0, 0.05])
+def test_a_cough_only_pauses_the_reply(chunk_s: float) -> None:
+    """Pitfall 15."""
+    samples = ramp(5)[1]
+    events: list[str] = []
+
+    def reply(audio: Any) -> Any:
+        try:
+            for piece in np.split(samples, round(5 / chunk_s)):
+                yield 24000, piece
+        finally:
+            events.append("closed")
+
+    async def check() -> None:
+        served = stream(reply, resume_after_s=1.0, algo_options=PATIENT)
+        async with MemoryClient(served) as client:
+            await begin(client)
+            await client.send_audio(COUGH)
+            paused_s = client.session.loop.time()
+            before = len(client.heard())
+            await client.send_audio(silence(0.6))
+            assert len(client.heard()) == before, "it has to fall silent"
+            assert client.handler.played_s == pytest.approx(before / 24000, abs=0.001)
+            await client.send_audio(silence(6))
+            assert np.array_equal(client.heard(), samples), "it goes on exactly where it was"
+            assert events == ["closed"]
+            resumed_s = next(p.at_s for p in client.played if p.at_s > paused_s)
+            assert resumed_s - paused_s < 1.0
+            assert client.handler.played_s == pytest.approx(5.0)
+
+    run(check())
+
+
+def test_a_real_turn_ends_a_paused_reply() -> None:
+    async def check() -> None:
+        talk = Talk(60)
+        served = stream(talk.asynchronous, resume_after_s=1.0, algo_options=PATIENT)
+        async with MemoryClient(served) as client:
+            await begin(client)
+            await client.send_audio(LONG[: 3 * RATE_HZ])
+            silent_since_s = client.played[-1].end_s
+            await client.send_audio(silence(0.5))
+            assert client.played[-1].end_s == silent_since_s, "no resumption within a turn"
+            await client.send_audio(silence(1))
+            assert (talk.begun, talk.closed) == (2, 1)
+            assert contains(talk.turns[1], LONG[: 3 * RATE_HZ])
+
+    run(check())
+
+
+class Words:
+    """Recognises as many words as it was told to."""
+
+    def __init__(self, *counts: int) -> None:
+        self.counts = list(counts)
+        self.asked: list[Any] = []
+
+    def stt(self, audio: Any) -> str:
+        rate_hz, samples = audio
+        assert samples.shape[0] == 1
+        self.asked.append(samples.size / rate_hz)
+        return "word " * (self.counts.pop(0) if len(self.counts) > 1 else self.counts[0])
+
+
+def test_too_few_words_do_not_interrupt_and_are_kept() -> None:
+    async def check() -> None:
+        talk = Talk(50)
+        served = stream(talk.sync, interrupt_min_words=2, stt=Words(1))
+        async with MemoryClient(served) as client:
+            await begin(client)
+            await client.send_audio(np.concatenate((COUGH, silence(5))))
+            assert np.array_equal(client.heard(), np.tile(SOUND, 50))
+            assert talk.begun == 1
+            await client.send_audio(np.concatenate((WORDS, silence(1))))
+            assert talk.begun == 2
+            assert contains(talk.turns[1], WORDS)
+            assert contains(talk.turns[1], COUGH)
+
+    run(check())
+
+
+def test_enough_words_interrupt_while_they_are_said() -> None:
+    async def check() -> None:
+        talk = Talk(100)
+        words = Words(1, 3)
+        served = stream(talk.sync, interrupt_min_words=3, stt=words)
+        async with MemoryClient(served) as client:
+            await begin(client)
+            start_s = client.session.loop.time()
+            await client.send_audio(np.concatenate((LONG, silence(1))))
+            assert len(words.asked) == 2
+            stopped_s = max(p.end_s for p in client.played if p.at_s < start_s + 3)
+            assert 0.4 < stopped_s - start_s < 0.9
+            assert talk.begun == 2
+            assert contains(talk.turns[1], LONG)
+
+    run(check())
+
+
+def test_words_and_resumption_together() -> None:
+    async def check() -> None:
+        talk = Talk(50)
+        served = stream(talk.sync, interrupt_min_words=2, resume_after_s=3, stt=Words(1))
+        async with MemoryClient(served) as client:
+            await begin(client)
+            await client.send_audio(COUGH)
+            at_s = len(client.heard())
+            await client.send_audio(silence(0.3))
+            assert len(client.heard()) == at_s
+            await client.send_audio(silence(6))
+            assert np.array_equal(client.heard(), np.tile(SOUND, 50))
+
+    run(check())
+
+
+def test_a_recogniser_that_fails_lets_the_user_interrupt_and_is_told() -> None:
+    class Broken:
+        def stt(self, audio: Any) -> str:
+            raise RuntimeError("no model")
+
+    async def check() -> None:
+        talk = Talk(50)
+        async with MemoryClient(stream(talk.sync, interrupt_min_words=2, stt=Broken())) as client:
+            await begin(client)
+            await client.send_audio(np.concatenate((WORDS, silence(1))))
+            assert talk.begun == 2
+            assert "speech recognition failed: RuntimeError: no model" in errors(client)
+
+    run(check())
+
+
+def test_an_eager_reply_is_there_when_the_turn_is_over() -> None:
+    async def check(eager_after_s: float | None) -> float:
+        async def slow(audio: Any) -> Any:
+            await asyncio.sleep(0.35)
+            async for item in talk.asynchronous(audio):
+                yield item
+
+        talk = Talk(80)
+        async with MemoryClient(stream(slow, eager_after_s=eager_after_s)) as client:
+            await client.send_audio(np.concatenate((silence(0.5), WORDS, silence(2))))
+            assert talk.begun == 1
+            assert contains(talk.turns[0], WORDS)
+            assert logs(client) == ["started_talking", "pause_detected", "response_starting"]
+            await client.listen(9)
+            assert np.array_equal(client.heard(), np.tile(SOUND, 80))
+            return client.played[0].at_s - 0.5 - len(WORDS) / RATE_HZ
+
+    eager_s, patient_s = run(check(0.2)), run(check(None))
+    assert patient_s - eager_s > 0.25
+    assert eager_s < 0.62
+
+
+@pytest.mark.parametrize("which", ["sync", "asynchronous"])
+def test_an_eager_reply_is_dropped_when_the_user_goes_on(which: str) -> None:
+    async def check() -> None:
+        talk = Talk(200)
+        async with MemoryClient(stream(getattr(talk, which), eager_after_s=0.15)) as client:
+            await client.send_audio(np.concatenate((WORDS, silence(0.35), WORDS)))
+            assert not client.played, "nothing of it may be heard"
+            assert talk.begun > talk.closed - 1 > 0 or talk.begun == talk.closed
+            await client.send_audio(silence(1))
+            assert client.played
+            assert talk.begun == talk.closed + 1
+            assert contains(talk.turns[-1], np.concatenate((WORDS, silence(0.35), WORDS)))
+            assert not errors(client)
+
+    run(check())
+
+
+def test_an_eager_reply_does_not_run_ahead_without_bound() -> None:
+    async def check() -> None:
+        produced = 0
+
+        async def reply(audio: Any) -> Any:
+            nonlocal produced
+            while True:
+                produced += 1
+                yield 24000, SOUND
+
+        options = AlgoOptions(audio_chunk_duration=3.0)
+        async with MemoryClient(stream(reply, eager_after_s=0.2, algo_options=options)) as client:
+            await client.send_audio(np.concatenate((WORDS, silence(2.5))))
+            assert not client.played
+            assert produced in (50, 51)
+
+    run(check())
+
+
+@pytest.mark.parametrize("kind", ["generator", "plain", "async generator"])
+def test_an_idle_user_is_spoken_to(kind: str) -> None:
+    calls: list[float] = []
+
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+
+        def generator() -> Any:
+            calls.append(loop.time())
+            yield ramp(1)
+
+        async def async_generator() -> Any:
+            calls.append(loop.time())
+            yield ramp(1)
+
+        def plain() -> None:
+            calls.append(loop.time())
+
+        on_idle = {"generator": generator, "plain": plain, "async generator": async_generator}
+        served = stream(Talk(10).sync, on_idle=on_idle[kind], idle_after_s=5)
+        async with MemoryClient(served) as client:
+            await client.send_audio(np.concatenate((silence(3), WORDS, silence(20))))
+            reply_end_s = client.played[0].at_s + 1.0
+            between_s = 5.0 if kind == "plain" else 6.0
+            expected = [reply_end_s + 5, reply_end_s + 5 + between_s]
+            assert calls[:2] == pytest.approx(expected, abs=0.05)
+            assert len(client.heard()) == 24000 * (1 if kind == "plain" else 1 + len(calls))
+            assert not errors(client)
+
+    run(check())
+
+
+class Judge:
+    """An end-of-turn model that answers as it was told to."""
+
+    def __init__(self, *answers: float) -> None:
+        self.answers = list(answers)
+        self.heard: list[Any] = []
+
+    def complete(self, audio: Any) -> float:
+        self.heard.append(audio)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+async def delay_of(judge: Any, **options: Any) -> tuple[float, Any]:
+    talk = Talk()
+    async with MemoryClient(stream(talk.sync, end_of_turn=judge, **options)) as client:
+        await client.send_audio(np.concatenate((silence(0.5), WORDS, silence(3))))
+        assert len(talk.turns) == 1
+        assert contains(talk.turns[0], WORDS)
+        return client.played[0].at_s - 0.5 - len(WORDS) / RATE_HZ, client
+
+
+def test_a_complete_utterance_is_answered_at_once() -> None:
+    judge = Judge(0.9)
+    delay_s, _ = run(delay_of(judge))
+    assert delay_s < run(delay_of(None))[0] - 0.25
+    rate_hz, samples = judge.heard[-1]
+    assert rate_hz == RATE_HZ
+    assert samples.dtype == np.int16
+    assert contains(samples[0], WORDS[: -RATE_HZ // 10])
+
+
+def test_an_incomplete_one_waits_for_the_window_or_longer() -> None:
+    as_ever_s, _ = run(delay_of(Judge(0.1)))
+    assert as_ever_s == pytest.approx(run(delay_of(None))[0])
+    longer_s, _ = run(delay_of(Judge(0.1), incomplete_after_s=1.5))
+    assert longer_s - as_ever_s == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_model_of_meaning_that_fails_is_told_and_the_window_decides() -> None:
+    class Broken:
+        def complete(self, audio: Any) -> float:
+            raise RuntimeError("no weights")
+
+    delay_s, client = run(delay_of(Broken(), incomplete_after_s=2.0))
+    assert delay_s < 0.65
+    assert any("no weights" in text for text in errors(client))
+
+
+def test_the_preroll_is_as_long_as_asked() -> None:
+    async def check(preroll_s: float) -> int:
+        talk = Talk()
+        async with MemoryClient(stream(talk.sync, preroll_s=preroll_s)) as client:
+            await client.send_audio(np.concatenate((silence(2), WORDS, silence(1))))
+            return len(talk.turns[0])
+
+    assert (run(check(1.0)) - run(check(0.2))) / RATE_HZ == pytest.approx(0.8, abs=0.04)
