@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastrtc.handlers.base import AsyncStreamHandler, StreamHandler
     from fastrtc.handlers.outputs import AdditionalOutputs, AudioEmitType, CloseStream
     from fastrtc.handlers.reply_on_pause import ReplyOnPause
+    from fastrtc.handlers.reply_on_stopwords import ReplyOnStopWords
     from fastrtc.handlers.waiting import wait_for_item
     from fastrtc.session.context import Context, Warning, get_current_context
     from fastrtc.settings import configure
@@ -57,6 +58,7 @@ _HOMES = {
     "MoonshineSTT": "speech.moonshine",
     "PauseDetectionModel": "turns.protocol",
     "ReplyOnPause": "handlers.reply_on_pause",
+    "ReplyOnStopWords": "handlers.reply_on_stopwords",
     "SileroVadOptions": "turns.options",
     "Stream": "stream",
     "StreamHandler": "handlers.base",
@@ -102,6 +104,7 @@ __all__ = [
     "MoonshineSTT",
     "PauseDetectionModel",
     "ReplyOnPause",
+    "ReplyOnStopWords",
     "SileroVadOptions",
     "Stream",
     "StreamHandler",

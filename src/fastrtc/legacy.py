@@ -44,6 +44,10 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "ReplyOnPause": "fastrtc.handlers.reply_on_pause",
         "get_silero_model": "fastrtc.turns.silero",
     },
+    "fastrtc.reply_on_stopwords": {
+        "ReplyOnStopWords": "fastrtc.handlers.reply_on_stopwords",
+        "ReplyOnStopWordsState": "fastrtc.handlers.reply_on_stopwords",
+    },
     "fastrtc.utils": {
         "AdditionalOutputs": "fastrtc.handlers.outputs",
         "AudioChunk": "fastrtc.turns.protocol:SpeechChunk",

@@ -4,10 +4,10 @@ Belongs to the session's event loop; a sync generator runs in a thread of its ow
 nothing about who speaks, and plays nothing.
 
 A reply is closed safely in every state. One that waits at a ``yield`` gets GeneratorExit there. One
-that awaits something on the loop is cancelled there, 0.2 s later, unless it has yielded or ended by
-then: it may be cleaning up already, which nobody could see. One that is busy in a thread is closed
-as soon as that call returns. Its ``finally`` runs once, and what it yields after :meth:`Reply.close`
-goes nowhere.
+that awaits something on the loop is cancelled there, but 0.2 s later, unless it has yielded or
+ended by then: it may be cleaning up already, which nobody can see. One that is busy in a thread is
+closed as soon as that call returns. Its ``finally`` runs once, and what it yields after
+:meth:`Reply.close` goes nowhere.
 """
 
 from __future__ import annotations
