@@ -143,21 +143,20 @@ async def _serve(socket: Socket, reader: _Reader, session: Session) -> None:
     session.on_channel_open()
     reading = asyncio.ensure_future(reader.read(session, transport))
     try:
-        await asyncio.wait([reading, writing], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([reading, writing, transport.ended], return_when=asyncio.FIRST_COMPLETED)
         if reading.done():
             reading.result()
-            await asyncio.wait([writing], timeout=CLOSE_PATIENCE_S)
+        await asyncio.wait([writing], timeout=CLOSE_PATIENCE_S)
         if writing.done():
             writing.result()
     except Exception:
         logger.exception("session %s: the WebSocket failed", session.id)
         transport.close("internal error", INTERNAL)
+        await asyncio.wait([writing], timeout=CLOSE_PATIENCE_S)
     finally:
         transport.close("the server ended the connection")
         reading.cancel()
-        if not writing.done():
-            await asyncio.wait([writing], timeout=CLOSE_PATIENCE_S)
-            writing.cancel()
+        writing.cancel()
 
 
 class _Reader:

@@ -36,6 +36,9 @@ PING_S: Final = 15.0
 """A client that was not heard for this long is asked whether it is there..."""
 SILENCE_LIMIT_S: Final = 45.0
 """...and one that is known to answer, or to send all the time, is given up after this long."""
+TIMER_SLACK_S: Final = 1.0
+STALL_LIMIT_S: Final = 30.0
+"""A client that takes nothing for this long while something is sent is given up."""
 TEXTS_BOUND: Final = 256
 LONGEST_REASON_BYTES: Final = 120
 """A close frame takes 123 (RFC 6455, section 5.5)."""
@@ -87,7 +90,11 @@ class SocketTransport:
         self._code = 1000
         self._unmarked_s = 0.0
         self._marks = 0
-        self._heard_at_s = self._asked_at_s = self._loop.time()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        """Done once :meth:`close` was called."""
+        self._heard_at_s = self._sending_since_s = self._loop.time()
+        self._is_sending = False
+        self._watch = self._loop.call_later(PING_S, self._check_alive)
         self._always_heard = wire.kind == "phone"
         self._counts = {
             "messages_sent": 0,
@@ -130,9 +137,8 @@ class SocketTransport:
         played_any = self._pacer.is_used
         sent_s = self._pacer.clear(now_s)
         self._resampler = Resampler(self._resampler.from_hz, self._said.rate_hz)
-        message = self._wire.clear()
-        if played_any and message is not None:
-            self._send_soon(message)
+        if played_any:
+            self._signal(self._wire.clear())
         return sent_s
 
     def send_message(self, text: str) -> bool:
@@ -152,6 +158,8 @@ class SocketTransport:
             self._pacer.clear(self._loop.time())
             self._closed = True
             self._reason, self._code = reason, code
+            self._watch.cancel()
+            self.ended.set_result(None)
             self._wake()
             self._session.on_closed(reason)
 
@@ -189,9 +197,8 @@ class SocketTransport:
 
     def on_ping(self) -> None:
         """The client asks whether we are there."""
-        message = self._wire.pong()
-        if message is not None and not self._closed and len(self._texts) < TEXTS_BOUND:
-            self._send_soon(message)
+        if not self._closed and len(self._texts) < TEXTS_BOUND:
+            self._signal(self._wire.pong())
 
     def on_pong(self) -> None:
         """The client answers pings: from now on its silence tells."""
@@ -211,7 +218,7 @@ class SocketTransport:
                 if due_s == 0:
                     await self._send_frame(now_s)
                     continue
-                await self._sleep(min(self._check_alive(now_s), 3600.0 if due_s is None else due_s))
+                await self._sleep(due_s)
             reason = self._reason.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
             await self._socket.close(self._code, reason)
         except (OSError, RuntimeError, WebSocketDisconnect) as error:
@@ -239,41 +246,49 @@ class SocketTransport:
     async def _send(self, message: Message) -> None:
         self._counts["messages_sent"] += 1
         self._counts["bytes_sent"] += len(message)
+        self._is_sending, self._sending_since_s = True, self._loop.time()
         if isinstance(message, str):
             await self._socket.send_text(message)
         else:
             await self._socket.send_bytes(message)
+        self._is_sending = False
 
     def _send_soon(self, message: Message) -> None:
         self._texts.append(message)
         self._wake()
+
+    def _signal(self, message: Message | None) -> None:
+        """Sends a clear, a ping or a pong, of which one in a row is as good as many."""
+        if message is not None and (not self._texts or self._texts[-1] != message):
+            self._send_soon(message)
 
     def _wake(self) -> None:
         waker, self._waker = self._waker, None
         if waker is not None and not waker.done():
             waker.set_result(None)
 
-    async def _sleep(self, longest_s: float) -> None:
+    async def _sleep(self, longest_s: float | None) -> None:
         self._waker = self._loop.create_future()
-        timer = self._loop.call_later(longest_s, self._wake)
+        timer = None if longest_s is None else self._loop.call_later(longest_s, self._wake)
         try:
             await self._waker
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
 
-    def _check_alive(self, now_s: float) -> float:
-        """Asks a silent client whether it is there; returns when to look again."""
+    def _check_alive(self) -> None:
+        """Every 15 s: asks a silent client whether it is there, gives up one that is not."""
+        now_s = self._loop.time()
         silent_s = now_s - self._heard_at_s
         if self._always_heard and silent_s >= SILENCE_LIMIT_S:
             self.close(f"nothing heard for {SILENCE_LIMIT_S:g} s", 1011)
-            return 0.0
-        if silent_s >= PING_S and now_s - self._asked_at_s >= PING_S:
-            self._asked_at_s = now_s
-            message = self._wire.ping()
-            if message is not None:
-                self._texts.append(message)
-                return 0.0
-        return max(0.01, PING_S - min(silent_s, now_s - self._asked_at_s))
+            return
+        if self._is_sending and now_s - self._sending_since_s >= STALL_LIMIT_S:
+            self.close(f"the client took nothing for {STALL_LIMIT_S:g} s", 1011)
+            return
+        self._watch = self._loop.call_later(PING_S, self._check_alive)
+        if silent_s >= PING_S - TIMER_SLACK_S:
+            self._signal(self._wire.ping())
 
     def _change_rate(self, rate_hz: int) -> None:
         changed = Resampler(rate_hz, self._said.rate_hz)

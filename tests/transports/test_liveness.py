@@ -1,0 +1,162 @@
+"""Clients that fall silent, or take nothing: in virtual time, over a socket that the test plays."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import numpy as np
+
+from fastrtc import Stream
+from fastrtc.audio.convert import AudioChunk
+from fastrtc.testing import run
+from fastrtc.transports.reader import START_TIMEOUT_S, serve_socket
+from fastrtc.transports.websocket import PING_S, SILENCE_LIMIT_S, STALL_LIMIT_S
+from fastrtc.wire.browser import BrowserWire
+from fastrtc.wire.twilio import TwilioWire
+from recorders import AsyncEcho
+
+START = {"event": "start", "websocket_id": "me", "streamSid": "me"}
+
+
+class Line:
+    """A WebSocket that does what the test says."""
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.sent: list[tuple[float, Any]] = []
+        self.closed: tuple[int, str | None] | None = None
+        self.is_stuck = False
+
+    async def receive(self) -> Any:
+        return await self.incoming.get()
+
+    async def send_text(self, data: str) -> None:
+        if self.is_stuck:
+            await asyncio.Event().wait()
+        self.sent.append((asyncio.get_running_loop().time(), json.loads(data)))
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self.send_text(json.dumps(len(data)))
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        self.closed = (code, reason)
+        self.incoming.put_nowait({"type": "websocket.disconnect"})
+
+    def say(self, message: dict[str, Any]) -> None:
+        self.incoming.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+
+
+class House:
+    def __init__(self, wire: Any) -> None:
+        self.line = Line()
+        self.stream = Stream(AsyncEcho(), modality="audio")
+        self.serving = asyncio.ensure_future(serve_socket(self.line, self.stream.factory, wire))
+        self.line.say(START)
+
+    @property
+    def why(self) -> str:
+        (closed,) = self.stream.sessions.drain_closed()
+        return closed.close_reason
+
+
+def test_a_silent_page_is_asked_and_left_alone_if_it_never_answers() -> None:
+    """The original's clients do not know pings, and may listen for hours."""
+
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        await asyncio.sleep(PING_S * 8 + 1)
+        pings = [at_s for at_s, message in house.line.sent if message == {"event": "ping"}]
+        assert len(pings) == 8
+        assert not house.serving.done()
+        house.line.say({"event": "stop"})
+        await house.serving
+
+    run(check())
+
+
+def test_a_page_that_answered_once_is_given_up_when_it_stops() -> None:
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        await asyncio.sleep(PING_S + 1)
+        house.line.say({"event": "pong"})
+        await house.serving
+        now_s = asyncio.get_running_loop().time()
+        assert SILENCE_LIMIT_S <= now_s - (PING_S + 1) <= SILENCE_LIMIT_S + PING_S
+        assert house.line.closed == (1011, "nothing heard for 45 s")
+        assert house.why == "nothing heard for 45 s"
+
+    run(check())
+
+
+def test_a_silent_telephone_is_given_up() -> None:
+    async def check() -> None:
+        house = House(TwilioWire())
+        await house.serving
+        assert house.why == "nothing heard for 45 s"
+        assert house.line.sent == []
+
+    run(check())
+
+
+def test_a_client_that_takes_nothing_is_given_up() -> None:
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        await asyncio.sleep(0.1)
+        house.line.is_stuck = True
+        session = house.stream.connections["me"]
+        for _ in range(1000):
+            session.send_message("more")
+        session.transport.play(AudioChunk(np.zeros(8000, np.int16), 8000, 1))
+        session.clear()
+        assert session.stats["messages_lost"] > 0
+        assert session.transport.stats()["bytes_queued"] < 10_000
+        while not house.serving.done():
+            await asyncio.sleep(1)
+            house.line.say({"event": "ping"})
+        assert house.why == "the client took nothing for 30 s"
+        assert asyncio.get_running_loop().time() < STALL_LIMIT_S + 2 * PING_S + 5
+
+    run(check())
+
+
+def test_a_session_ends_in_time_though_its_client_takes_nothing() -> None:
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        await asyncio.sleep(0.1)
+        house.line.is_stuck = True
+        session = house.stream.connections["me"]
+        session.send_message("stuck")
+        await asyncio.sleep(0.1)
+        session.close("enough", "bye")
+        await house.serving
+        assert asyncio.get_running_loop().time() < 3
+
+    run(check())
+
+
+def test_who_never_starts_is_sent_away() -> None:
+    async def check() -> None:
+        line, stream = Line(), Stream(AsyncEcho(), modality="audio")
+        await serve_socket(line, stream.factory, BrowserWire(8000, 8000))
+        assert asyncio.get_running_loop().time() == START_TIMEOUT_S
+        assert line.closed == (1008, "no start within 30 s")
+
+    run(check())
+
+
+def test_clears_do_not_pile_up() -> None:
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        await asyncio.sleep(0.1)
+        session = house.stream.connections["me"]
+        for _ in range(50):
+            session.transport.play(AudioChunk(np.zeros(800, np.int16), 8000, 1))
+            session.clear()
+        await asyncio.sleep(0.1)
+        assert [message for _, message in house.line.sent] == [{"event": "clear"}]
+        house.line.say({"event": "stop"})
+        await house.serving
+
+    run(check())
