@@ -51,9 +51,9 @@ class ReplyOnStopWords(ReplyOnPause):
     Args:
         fn: as for :class:`ReplyOnPause`.
         stop_words: words and phrases; case and punctuation do not matter.
-        stt: recognises them, an object with ``stt((rate_hz, samples)) -> str``. None is PocketSphinx
-            listening for just these words, which needs no download; or Moonshine, when its
-            dictionary lacks one of them.
+        stt: recognises them, an object with ``stt((rate_hz, samples)) -> str``. None is
+            PocketSphinx listening for just these words, which needs no download; or Moonshine,
+            when its dictionary lacks one of them.
         options: the other keyword-only options of :class:`ReplyOnPause`.
 
     Raises:

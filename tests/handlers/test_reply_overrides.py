@@ -1,0 +1,261 @@
+"""Subclasses written for FastRTC 0.0.34: what they override is called as they know it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from fastrtc.reply_on_pause import AppState, ReplyOnPause
+from fastrtc.reply_on_stopwords import ReplyOnStopWords
+
+from conversation import RATE_HZ, SOUND, Talk, clip, contains, errors, logs, silence
+from fastrtc import AlgoOptions, Stream, create_message
+from fastrtc.testing import MemoryClient, run
+
+WORDS = clip("go-forward")
+LONG = clip("austen-0880")
+
+
+def serve(handler: Any) -> Stream:
+    return Stream(handler, modality="audio")
+
+
+class Chunky(ReplyOnPause):
+    """Finds pauses itself, as the original's own method does."""
+
+    def determine_pause(self, audio: Any, sampling_rate: int, state: AppState) -> bool:
+        calls.append((audio.dtype, audio.ndim, len(audio) / sampling_rate, state))
+        threads.add(threading.get_ident())
+        if len(audio) / sampling_rate >= self.algo_options.audio_chunk_duration:
+            dur_vad, chunks = self.model.vad((sampling_rate, audio), self.model_options)
+            assert isinstance(chunks, list)
+            if dur_vad > self.algo_options.started_talking_threshold and not state.started_talking:
+                state.started_talking = True
+                self.send_message_sync(create_message("log", "started_talking"))
+            if state.started_talking:
+                if state.stream is None:
+                    state.stream = audio
+                else:
+                    state.stream = np.concatenate((state.stream, audio))
+            state.buffer = None
+            if dur_vad < self.algo_options.speech_threshold and state.started_talking:
+                return True
+        return False
+
+
+class Inheriting(ReplyOnPause):
+    """Adds to the built-in decision."""
+
+    def determine_pause(self, audio: Any, sampling_rate: int, state: AppState) -> bool:
+        calls.append((audio.dtype, audio.ndim, len(audio) / sampling_rate, state))
+        threads.add(threading.get_ident())
+        return super().determine_pause(audio, sampling_rate, state)
+
+
+calls: list[Any] = []
+threads: set[int] = set()
+
+
+@pytest.mark.parametrize("kind", [Chunky, Inheriting])
+def test_a_pause_finder_of_ones_own_is_fed_chunks(kind: type[ReplyOnPause]) -> None:
+    calls.clear()
+    threads.clear()
+
+    async def check() -> None:
+        talk = Talk(100)
+        async with MemoryClient(serve(kind(talk.sync, input_sample_rate=RATE_HZ))) as client:
+            await client.send_audio(np.concatenate((silence(1.5), WORDS, silence(1.3))))
+            assert len(talk.turns) == 1
+            assert contains(talk.turns[0], WORDS), "its pre-roll too"
+            assert {(dtype, ndim) for dtype, ndim, _, _ in calls} == {(np.dtype(np.int16), 1)}
+            assert all(duration_s == pytest.approx(0.6) for _, _, duration_s, _ in calls)
+            assert all(isinstance(state, AppState) for *_, state in calls)
+            assert threading.get_ident() not in threads
+            # It interrupts once it has found that the user has started.
+            start_s = client.session.loop.time()
+            await client.send_audio(np.concatenate((LONG, silence(1.3))))
+            assert talk.begun == 2
+            assert max(p.end_s for p in client.played if p.at_s < start_s + 1) - start_s < 1.3
+            assert contains(talk.turns[1], LONG[RATE_HZ:])
+            log = logs(client)
+            assert log == ["started_talking", "pause_detected", "response_starting"] * 2
+            assert not errors(client)
+
+    run(check())
+
+
+def test_a_buffer_that_is_not_emptied_grows() -> None:
+    lengths: list[float] = []
+
+    class Growing(ReplyOnPause):
+        def determine_pause(self, audio: Any, sampling_rate: int, state: AppState) -> bool:
+            lengths.append(len(audio) / sampling_rate)
+            state.stream = audio
+            return len(audio) / sampling_rate > 1.5
+
+    async def check() -> None:
+        talk = Talk()
+        async with MemoryClient(serve(Growing(talk.sync, input_sample_rate=RATE_HZ))) as client:
+            await client.send_silence(2)
+            assert lengths[0] == pytest.approx(0.6)
+            assert max(lengths) == pytest.approx(1.52)
+            assert lengths.count(lengths[0]) == 1
+            assert len(talk.turns) == 1
+
+    run(check())
+
+
+def test_every_method_may_be_wrapped() -> None:
+    seen: dict[str, int] = {}
+
+    class Wrapping(ReplyOnPause):
+        def __init__(self, fn: Any, greeting: str) -> None:
+            super().__init__(fn, input_sample_rate=RATE_HZ)
+            self.greeting = greeting
+
+        def copy(self) -> ReplyOnPause:
+            seen["copy"] = 1
+            return Wrapping(self.fn, self.greeting)
+
+        def start_up(self) -> None:
+            seen[self.greeting] = 1
+            super().start_up()
+
+        def receive(self, frame: Any) -> None:
+            seen["receive"] = seen.get("receive", 0) + 1
+            super().receive(frame)
+
+        def process_audio(self, audio: Any, state: AppState) -> None:
+            rate_hz, samples = audio
+            super().process_audio((rate_hz, samples // 2), state)
+
+        def emit(self) -> Any:
+            seen["emit"] = seen.get("emit", 0) + 1
+            return super().emit()
+
+        def reset(self) -> None:
+            seen["reset"] = seen.get("reset", 0) + 1
+            super().reset()
+
+        def shutdown(self) -> None:
+            seen["shutdown"] = 1
+
+    async def check() -> None:
+        talk = Talk(3)
+        async with MemoryClient(serve(Wrapping(talk.sync, "hello"))) as client:
+            assert isinstance(client.handler, Wrapping)
+            for turn in (1, 2):
+                await client.send_audio(np.concatenate((WORDS, silence(1.5))))
+                assert len(talk.turns) == turn
+                assert contains(talk.turns[-1], WORDS // 2)
+                assert seen["reset"] == turn
+            assert np.array_equal(client.heard(), np.tile(SOUND, 6))
+            assert talk.closed == 2
+            assert not errors(client)
+        assert seen["copy"] == seen["hello"] == seen["shutdown"] == 1
+        assert seen["receive"] > 200
+
+    run(check())
+
+
+def test_process_audio_may_decide_by_itself() -> None:
+    class OnLoud(ReplyOnPause):
+        def process_audio(self, audio: Any, state: AppState) -> None:
+            samples = audio[1].reshape(-1)
+            state.stream = (
+                samples if state.stream is None else np.concatenate((state.stream, samples))
+            )
+            state.pause_detected = len(state.stream) >= RATE_HZ
+
+    async def check() -> None:
+        talk = Talk(2)
+        handler = OnLoud(talk.asynchronous, input_sample_rate=RATE_HZ)
+        async with MemoryClient(serve(handler)) as client:
+            await client.send_silence(2.1)
+            assert [len(turn) for turn in talk.turns] == [RATE_HZ, RATE_HZ]
+
+    run(check())
+
+
+def test_reset_forgets_and_falls_silent() -> None:
+    async def check() -> None:
+        talk = Talk(100)
+        handler = ReplyOnPause(talk.sync, input_sample_rate=RATE_HZ)
+        async with MemoryClient(serve(handler)) as client:
+            await client.send_audio(np.concatenate((WORDS, silence(1))))
+            handler_of_client: Any = client.handler
+            handler_of_client.reset()
+            await client.listen(0.05)
+            heard = len(client.heard())
+            assert (talk.begun, talk.closed) == (1, 1)
+            await client.send_audio(LONG[: 2 * RATE_HZ])
+            handler_of_client.reset()
+            await client.send_silence(1)
+            assert len(client.heard()) == heard
+            assert talk.begun == 1
+            await client.send_audio(np.concatenate((WORDS, silence(1))))
+            assert talk.begun == 2
+            assert not contains(talk.turns[1], LONG[RATE_HZ : RATE_HZ + 4000])
+
+    run(check())
+
+
+def test_the_state_tells_where_the_conversation_stands() -> None:
+    async def check() -> None:
+        talk = Talk(20)
+        handler = ReplyOnPause(talk.sync, input_sample_rate=RATE_HZ)
+        async with MemoryClient(serve(handler)) as client:
+            handler_of_client: Any = client.handler
+            await client.send_audio(WORDS)
+            assert handler_of_client.state.started_talking
+            assert not handler_of_client.state.responding
+            await client.send_audio(silence(0.7))
+            assert handler_of_client.state.responding
+            assert handler_of_client.state.responded_audio
+            assert not handler_of_client.state.started_talking
+            await client.send_audio(silence(5))
+            assert not handler_of_client.state.responding
+
+    run(check())
+
+
+def test_a_stop_word_finder_of_ones_own_is_fed_chunks_too() -> None:
+    class Hears:
+        def stt(self, audio: Any) -> str:
+            return "hey computer" if contains(audio[1][0], WORDS[8000:12000]) else ""
+
+    class Own(ReplyOnStopWords):
+        def determine_pause(self, audio: Any, sampling_rate: int, state: Any) -> bool:
+            return super().determine_pause(audio, sampling_rate, state)
+
+    async def check() -> None:
+        talk = Talk(3)
+        handler = Own(talk.sync, ["computer"], input_sample_rate=RATE_HZ, stt=Hears())
+        async with MemoryClient(serve(handler)) as client:
+            await client.send_audio(np.concatenate((LONG, silence(1.2))))
+            assert not talk.turns
+            await client.send_audio(np.concatenate((WORDS, silence(1.3), LONG, silence(1.3))))
+            assert len(talk.turns) == 1
+            assert contains(talk.turns[0], WORDS[-RATE_HZ // 3 :])
+            assert not contains(talk.turns[0], WORDS[:RATE_HZ])
+            assert {"type": "stopword", "data": ""} in client.messages
+
+    run(check())
+
+
+def test_the_constructor_is_the_one_of_old_code() -> None:
+    options = AlgoOptions(audio_chunk_duration=0.8)
+    talk = Talk()
+    handler = ReplyOnPause(
+        talk.sync, None, options, None, False, "mono", 16000, None, 8000, None, True
+    )
+    copied = handler.copy()
+    assert copied.algo_options is options
+    assert (copied.can_interrupt, copied.needs_args) == (False, True)
+    assert (copied.output_sample_rate, copied.input_sample_rate) == (16000, 8000)
+    assert copied.fn == talk.sync
+    words = ReplyOnStopWords(talk.sync, ["forward"], None, options, None, False)
+    assert words.copy().stop_words == ["forward"]  # type: ignore[attr-defined]
+    assert not words.can_interrupt
