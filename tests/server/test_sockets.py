@@ -486,7 +486,7 @@ def test_a_handler_that_cannot_be_made_is_told_of() -> None:
 
 def test_a_stream_without_audio_says_so() -> None:
     async def talk(host: str) -> None:
-        async with Talker(host) as client:
+        async with Talker(host, id_=None) as client:
             refusal = await client.wait_for("failed")
             assert refusal["meta"]["error"] == "unsupported_media"
             assert json.dumps(refusal["meta"]["reason"])
