@@ -6,8 +6,8 @@ import asyncio
 import base64
 import json
 import socket
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,14 @@ from websockets.exceptions import ConnectionClosed
 
 from fastrtc.audio.convert import AudioChunk
 from fastrtc.audio.g711 import mulaw_encode
+from fastrtc.audio.rates import Resampler
 from fastrtc.session.session import Session
 from fastrtc.testing.contract import RATE_HZ, RecordingHandler, TransportContract
 from fastrtc.transports.reader import _Reader, _serve
 from fastrtc.transports.websocket import LEAD_S, SocketTransport
 from fastrtc.wire.browser import BrowserWire
 from fastrtc.wire.events import Wire
+from fastrtc.wire.twilio import TwilioWire
 
 
 class Hall:
@@ -63,6 +65,8 @@ class SocketLink:
     """The client's end of a real WebSocket, whose server runs on the session's loop."""
 
     def __init__(self, wire: Wire, start: dict[str, Any]) -> None:
+        assert wire.heard is not None
+        self._to_wire = Resampler(RATE_HZ, wire.heard.rate_hz)
         self.transport: SocketTransport
         self.texts_seen: list[str] = []
         self.media: list[tuple[float, int]] = []
@@ -96,7 +100,8 @@ class SocketLink:
 
     async def say(self, samples: npt.NDArray[np.int16]) -> None:
         for first in range(0, len(samples), RATE_HZ // 50):
-            payload = base64.b64encode(mulaw_encode(samples[first : first + RATE_HZ // 50]))
+            heard = self._to_wire.push(samples[first : first + RATE_HZ // 50])
+            payload = base64.b64encode(mulaw_encode(heard))
             await self.send(json.dumps({"event": "media", "media": {"payload": payload.decode()}}))
             await asyncio.sleep(0.02)
 
@@ -110,8 +115,12 @@ class SocketLink:
         await self.socket.close()
 
 
-class TestWebSocketTransport(TransportContract):
+class OverSockets(TransportContract):
+    """Runs each check with a server on its loop."""
+
     tolerance_s = 0.08
+    wire: Callable[[], Wire]
+    start: dict[str, Any]
 
     def run(self, check: Coroutine[Any, Any, None]) -> None:
         async def in_hall() -> None:
@@ -121,9 +130,37 @@ class TestWebSocketTransport(TransportContract):
         asyncio.run(in_hall())
 
     async def connect(self, session: Session) -> SocketLink:
-        link = SocketLink(BrowserWire(RATE_HZ, RATE_HZ), {"event": "start", "websocket_id": "me"})
+        link = SocketLink(self.wire(), self.start)
         await link.connect(session, self.hall)
         return link
+
+
+class TestPhoneTransport(OverSockets):
+    wire = staticmethod(TwilioWire)
+    start: ClassVar[dict[str, Any]] = {"event": "start", "streamSid": "me"}
+
+    def test_text_goes_both_ways_in_order(self) -> None:
+        """To a telephone none goes, and none comes: a phone has keys."""
+
+        async def check() -> None:
+            handler = RecordingHandler()
+            session = Session("phone", handler)
+            link = await self.connect(session)
+            session.send_message('{"type": "log", "data": "x"}')
+            await link.send("hello")
+            await asyncio.sleep(0.1)
+            assert link.texts_seen == []
+            assert handler.texts == []
+            assert session.stats["messages_lost"] == 0
+            session.close("checked")
+            await session.wait_ended()
+
+        self.run(check())
+
+
+class TestWebSocketTransport(OverSockets):
+    wire = staticmethod(lambda: BrowserWire(RATE_HZ, RATE_HZ))
+    start: ClassVar[dict[str, Any]] = {"event": "start", "websocket_id": "me"}
 
     def test_audio_leaves_the_lead_ahead_and_no_more(self) -> None:
         async def check() -> None:
