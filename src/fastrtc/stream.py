@@ -190,13 +190,15 @@ class Stream:
         router = make_router(self._offers, self.authorize, path, tags)
         router.add_api_websocket_route("/websocket/offer", self.websocket_offer)
         router.add_api_websocket_route("/telephone/handler", self.telephone_handler)
-        router.add_api_route(
-            "/telephone/incoming",
-            self.handle_incoming_call,
-            methods=["POST"],
-            tags=tags,
-            response_class=Response,
-        )
+        for method in ("POST", "GET"):
+            router.add_api_route(
+                "/telephone/incoming",
+                self.handle_incoming_call,
+                methods=[method],
+                tags=tags,
+                response_class=Response,
+                include_in_schema=method == "POST",
+            )
         for kind, offers in self._one_way.items():
             add_whip_routes(
                 router,

@@ -140,6 +140,15 @@ def test_the_call_is_sent_back_the_way_it_came() -> None:
             assert "wss://a.com:8443/voice/telephone/handler" in answer.text
 
 
+def test_providers_that_ask_by_get() -> None:
+    """Exotel does, and Vonage unless it is told otherwise."""
+    with served(stream()) as host:
+        answer = httpx.get(f"http://{host}/telephone/incoming?provider=exotel&CallSid=1")
+        assert answer.json() == {"url": f"ws://{host}/telephone/handler"}
+        paths = httpx.get(f"http://{host}/openapi.json").json()["paths"]
+        assert list(paths["/telephone/incoming"]) == ["post"]
+
+
 def test_a_server_with_a_root_path() -> None:
     with served(stream(), root_path="/api") as host:
         answer = httpx.post(f"http://{host}/telephone/incoming", headers={"Host": "a.com"})
