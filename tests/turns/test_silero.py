@@ -60,6 +60,27 @@ def test_two_hundred_streams_in_one_batch_hear_what_each_hears_alone() -> None:
     np.testing.assert_allclose(together, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("background", ["noise", "tone"])
+def test_minutes_of_sound_do_not_hide_the_speech_after_them(background: str) -> None:
+    length = 100 * RATE_HZ
+    if background == "tone":
+        sound = 0.1 * np.sin(2 * np.pi * 440 * np.arange(length) / RATE_HZ)
+    else:
+        spectrum = np.fft.rfft(np.random.default_rng(1).normal(0, 1, length))
+        spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+        pink = np.fft.irfft(spectrum, length)
+        sound = 0.03 * pink / pink.std()
+    stream = get_silero_model().stream()
+    for window in sound.astype(np.float32)[: length // 512 * 512].reshape(-1, 512):
+        assert stream.push(window) < 0.5
+    fresh = get_silero_model().stream()
+    for name in ("austen-0880", "go-forward"):
+        after = [stream.push(window) > 0.5 for window in windows(name)]
+        alone = [fresh.push(window) > 0.5 for window in windows(name)]
+        assert sum(after) >= sum(alone) - 3
+        assert after.index(True) <= alone.index(True) + 2
+
+
 def test_speech_and_noise_are_told_apart() -> None:
     model = get_silero_model()
     noise = (np.random.default_rng(1).normal(0, 1000, 3 * RATE_HZ)).astype(np.int16)

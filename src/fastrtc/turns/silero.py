@@ -1,5 +1,8 @@
 """Silero VAD 6: how likely 32 ms of sound are speech, with what was heard before kept in mind.
 
+Minutes of music or noise drive the model's cells so far that it hears the speech after them late,
+or not at all. So a stream forgets its state now and then, while nobody speaks.
+
 Computes in the calling thread. Whoever calls keeps it off the event loop, as ``turns.vad_engine``
 does.
 """
@@ -24,13 +27,20 @@ __all__ = ["SileroStream", "SileroVADModel", "get_silero_model"]
 CONTEXT_SAMPLES: Final = 64
 """Each window is preceded by the end of the one before it."""
 STATE_SHAPE: Final = (2, 128)
+FORGET_AFTER: Final = 156
+"""Windows since the stream last forgot: 5 s. More often, and music is taken for speech more often;
+less often, and it hides speech."""
+QUIET: Final = 0.2
+"""Nobody speaks where the probability has been below this ..."""
+QUIET_WINDOWS: Final = 16
+"""... for so many windows, half a second."""
 _RATE: Final = np.array(RATE_HZ, np.int64)
 
 
 class SileroStream:
     """One session's audio; see :class:`~fastrtc.turns.protocol.StreamingVad`."""
 
-    __slots__ = ("_model", "context", "state")
+    __slots__ = ("_age", "_model", "_quiet", "context", "state")
 
     def __init__(self, model: SileroVADModel) -> None:
         self._model = model
@@ -38,8 +48,20 @@ class SileroStream:
 
     def reset(self) -> None:
         """Forgets what was heard."""
-        self.state = np.zeros(STATE_SHAPE, np.float32)
         self.context = np.zeros(CONTEXT_SAMPLES, np.float32)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.state = np.zeros(STATE_SHAPE, np.float32)
+        self._age = self._quiet = 0
+
+    def keep(self, state: npt.NDArray[np.float32], probability: float) -> None:
+        """What the model carries over to the next window, if it is worth carrying."""
+        self.state = state
+        self._age += 1
+        self._quiet = self._quiet + 1 if probability < QUIET else 0
+        if self._age >= FORGET_AFTER and self._quiet >= QUIET_WINDOWS:
+            self._forget()
 
     def push(self, samples: Window) -> float:
         """The probability that the next 512 samples at 16 kHz are speech.
@@ -88,10 +110,10 @@ class SileroVADModel:
         probabilities, state = self._session.run(
             None, {"input": sound, "state": state, "sr": _RATE}
         )
-        for row, stream in enumerate(streams):
-            stream.state = state[:, row].copy()
-            stream.context = sound[row, -CONTEXT_SAMPLES:].copy()
         answers: list[float] = probabilities[:, 0].tolist()
+        for row, (stream, answer) in enumerate(zip(streams, answers, strict=True)):
+            stream.context = sound[row, -CONTEXT_SAMPLES:].copy()
+            stream.keep(state[:, row].copy(), answer)
         return answers
 
     def vad(
