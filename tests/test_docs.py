@@ -37,10 +37,12 @@ def test_the_websocket_page() -> None:
 
 def test_the_telephone_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TWILIO_AUTH_TOKEN", raising=False)
-    server, own_routes = snippets("telephone.md")
+    server, outbound, own_routes = snippets("telephone.md")
     scope: dict[str, Any] = {"__name__": "docs"}
     exec(server, scope)
     apps = [(scope["app"], "/telephone/incoming")]
+    exec(outbound, scope)
+    assert scope["account"].provider == "twilio"
     exec(own_routes, scope)
     apps.append((scope["app"], "/calls"))
 

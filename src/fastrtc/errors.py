@@ -11,6 +11,7 @@ decide what happens next.
         * :class:`ModelError` (a model that hears for the handler failed)
     * :class:`SessionClosed`
     * :class:`ConfigurationError` (also ValueError)
+    * :class:`CallFailed` (a telephone provider did not dial, or not hang up)
     * :class:`CredentialsError` (a service that rents out TURN servers gave no credentials)
     * :class:`FastphoneError` (no tunnel, or no telephone number)
     * :class:`MissingExtension` (also ImportError)
@@ -32,6 +33,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 __all__ = [
+    "CallFailed",
     "ConcurrencyLimitReached",
     "ConfigurationError",
     "ConnectionAlreadyExists",
@@ -97,6 +99,10 @@ class SessionClosed(FastRTCError):
 
 class ConfigurationError(FastRTCError, ValueError):
     """A setting has a value that cannot be used, or came too late to have an effect."""
+
+
+class CallFailed(FastRTCError):
+    """A telephone provider could not be asked to dial or to hang up, or refused."""
 
 
 class CredentialsError(FastRTCError):
