@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conversation import RATE_HZ, SOUND, Talk, clip, contains, errors, logs, silence, stream
-from fastrtc import get_current_context
+from conversation import RATE_HZ, SOUND, Talk, clip, contains, errors, silence, stream
+from fastrtc import Stream, get_current_context
 from fastrtc.handlers.reply_on_pause import ReplyOnPause
 from fastrtc.testing import MemoryClient, run
 
@@ -243,40 +243,12 @@ def test_back_to_back_words_are_all_given_to_the_function() -> None:
 
 
 class Emitting(ReplyOnPause):
-    """A subclass with an ``emit`` of its own, as code for the original has."""
+    """A subclass with an ``emit`` of its own, as code for the original has; it runs in a thread."""
 
     def emit(self) -> Any:
         output = super().emit()
-        if output is not None:
-            rate, samples = output
-            time.sleep(0.001)
-            return rate, samples // 2
-        return None
-
-
-def test_nothing_stale_passes_an_emit_that_runs_in_a_thread() -> None:
-    async def check() -> None:
-        talk = Talk(400)
-
-        def slow(audio: Any) -> Any:
-            for item in talk.sync(audio):
-                time.sleep(0.001)
-                yield item
-
-        async with MemoryClient(_stream(Emitting(slow, input_sample_rate=RATE_HZ))) as client:
-            await begin(client)
-            for _ in range(5):
-                await client.send_audio(np.concatenate((WORDS, silence(0.8))))
-            assert logs(client).count("pause_detected") == 6
-            assert talk.begun == 6
-
-    run(check())
-
-
-def _stream(handler: Any) -> Any:
-    from fastrtc import Stream
-
-    return Stream(handler, modality="audio")
+        time.sleep(0.002)
+        return output
 
 
 class Ledger:
@@ -329,11 +301,16 @@ class Ledger:
 
 
 @pytest.mark.parametrize(
-    ("which", "clock", "pace"),
-    [("sync", run, 1.0), ("asynchronous", run, 1.0), ("sync", asyncio.run, 0.05)],
+    ("which", "kind", "clock", "pace"),
+    [
+        ("sync", ReplyOnPause, run, 1.0),
+        ("asynchronous", ReplyOnPause, run, 1.0),
+        ("sync", ReplyOnPause, asyncio.run, 0.05),
+        ("asynchronous", Emitting, asyncio.run, 0.05),
+    ],
 )
 def test_two_hundred_interruptions_at_random_moments(
-    which: str, clock: Any, pace: float, caplog: pytest.LogCaptureFixture
+    which: str, kind: Any, clock: Any, pace: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """During ``startup_fn``, while the generator waits, blocks or closes, twice in 50 ms; in
     virtual time, and in real time, in which threads are interrupted too."""
@@ -341,7 +318,8 @@ def test_two_hundred_interruptions_at_random_moments(
     async def check(seed: int) -> int:
         ledger = Ledger(seed)
         moments = random.Random(seed + 1)
-        served = stream(getattr(ledger, which), startup_fn=getattr(ledger, which))
+        fn = getattr(ledger, which)
+        served = Stream(kind(fn, startup_fn=fn), modality="audio")
         interruptions = 0
         async with MemoryClient(served) as client:
             turns = client.handler.turns  # type: ignore[attr-defined]

@@ -15,8 +15,10 @@ from fastrtc import (
     AlgoOptions,
     CloseStream,
     ReplyOnPause,
+    Stream,
     WebRTCData,
     get_current_context,
+    get_smart_turn_model,
 )
 from fastrtc.testing import MemoryClient, run
 
@@ -471,6 +473,7 @@ def test_stereo_reaches_the_function_interleaved() -> None:
         {"on_idle": print},
         {"idle_after_s": 3},
         {"expected_layout": "5.1"},
+        {"model": object()},
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
@@ -489,3 +492,58 @@ def test_the_end_of_the_session_closes_the_generator() -> None:
 
     for which in (0, 1):
         run(check(which))
+
+
+def test_noise_hides_no_turn() -> None:
+    """Speech over noise at 10 dB SNR, after two seconds of noise alone."""
+    words = np.concatenate((silence(2), clip("austen-0880"), silence(2))).astype(float)
+    level = np.sqrt((clip("austen-0880").astype(float) ** 2).mean()) / 10**0.5
+    noise = np.random.default_rng(3).normal(0, level, len(words))
+    said = np.clip(words + noise, -32768, 32767).astype(np.int16)
+
+    async def check() -> None:
+        talk = Talk()
+        async with MemoryClient(stream(talk.sync)) as client:
+            await client.send_audio(said)
+            assert len(talk.turns) == 1
+            assert contains(talk.turns[0], said[2 * RATE_HZ + 4000 : -3 * RATE_HZ])
+
+    run(check())
+
+
+def test_smart_turn_answers_complete_sentences_sooner() -> None:
+    async def check(name: str, model: Any) -> float:
+        talk = Talk()
+        async with MemoryClient(stream(talk.sync, end_of_turn=model)) as client:
+            await client.send_audio(np.concatenate((silence(0.5), clip(name), silence(1.2))))
+            assert contains(talk.said, clip(name))
+            return client.played[-1].at_s
+
+    gains_s = [
+        run(check(name, None)) - run(check(name, get_smart_turn_model()))
+        for name in ("austen-0880", "austen-0930", "go-forward")
+    ]
+    assert min(gains_s) > -0.05
+    assert max(gains_s) > 0.2
+
+
+def test_a_stream_that_only_listens_calls_the_function_too() -> None:
+    got: list[Any] = []
+
+    def reply(audio: Any) -> Any:
+        got.append(audio[1].shape)
+        yield 24000, SOUND
+        yield AdditionalOutputs("heard")
+
+    async def check() -> None:
+        served = Stream(
+            ReplyOnPause(reply, input_sample_rate=RATE_HZ), modality="audio", mode="send"
+        )
+        outputs = served.output_stream("me")
+        async with MemoryClient(served, "me") as client:
+            await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
+            assert (await anext(outputs)).args == ("heard",)
+            assert len(got) == 1
+            assert not client.played
+
+    run(check())

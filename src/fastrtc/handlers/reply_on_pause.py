@@ -10,31 +10,28 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrtc.errors import InputsTimeout
 from fastrtc.handlers.app_state import AppState, ReplyFnGenerator
 from fastrtc.handlers.base import HandlerSession, StreamHandler
 from fastrtc.handlers.hearing import Hearing
-from fastrtc.handlers.outputs import AdditionalOutputs, AudioEmitType, split_outputs
+from fastrtc.handlers.outputs import AudioEmitType
 from fastrtc.handlers.reply import Begin
-from fastrtc.handlers.signature import InputsFit, is_async_callable
+from fastrtc.handlers.reply_calls import ReplyCalls
+from fastrtc.handlers.signature import is_async_callable
 from fastrtc.handlers.turn_audio import mono
 from fastrtc.handlers.turn_settings import Recogniser, TurnSettings
 from fastrtc.handlers.turn_taking import TurnTaker
 from fastrtc.turns.options import AlgoOptions, ModelOptions
 from fastrtc.turns.protocol import EndOfTurnModel
 from fastrtc.turns.silero import get_silero_model
-from fastrtc.types import AudioInput, Layout, WebRTCData
+from fastrtc.types import AudioInput, Layout
 from fastrtc.wire.messages import create_message
 
 __all__ = ["ReplyOnPause"]
-
-OPTIONAL_INPUTS_S: Final = 0.5
-"""How long a reply waits for inputs that its function can do without."""
 
 
 class ReplyOnPause(StreamHandler):
@@ -142,11 +139,15 @@ class ReplyOnPause(StreamHandler):
         if (on_idle is None) != (idle_after_s is None):
             raise ValueError("on_idle and idle_after_s belong together: give both, or neither")
         self.is_async = is_async_callable(fn)
-        self._fit = InputsFit.of(fn, leading=1)
+        self._calls = ReplyCalls(self, fn, needs_args)
         self.model = get_silero_model() if model is None else model
+        if not any(callable(getattr(self.model, name, None)) for name in ("vad", "stream")):
+            raise ValueError(
+                f"model is a {type(model).__name__} without vad() or stream(); allowed is a "
+                "PauseDetectionModel, such as get_silero_model()"
+            )
         self.state = AppState()
         self._turns: TurnTaker | None = None
-        self._phone_inputs: list[Any] = []
         self._may_play: Callable[[], bool] | None = None
         self._at_reply_end = False
         self._earlier: npt.NDArray[np.int16] = np.zeros(0, np.int16)
@@ -291,23 +292,12 @@ class ReplyOnPause(StreamHandler):
 
     def begin_reply(self, audio: tuple[int, npt.NDArray[np.int16]]) -> Begin:
         """Calls ``fn`` with a turn."""
-
-        async def begin(lane: Any) -> Any:
-            await self._fetch_inputs(self._fit)
-            value = self.latest_args[0]
-            first: Any = audio
-            if isinstance(value, WebRTCData):
-                first = WebRTCData(value.webrtc_id, value.textbox, audio)
-                # What was typed belongs to one reply.
-                self.latest_args[0] = WebRTCData(value.webrtc_id)
-            return await _call(lane, self.fn, first, *self._fit.trim(self._inputs()))
-
-        return begin
+        return self._calls.answer(audio)
 
     def begin_idle(self) -> Begin:
         """Calls ``on_idle``."""
         assert self.on_idle is not None
-        return self._begin_unasked(self.on_idle, wait=False)
+        return self._calls.unasked(self.on_idle, wait=False)
 
     def on_started(self) -> None:
         """The user has started to speak."""
@@ -332,10 +322,7 @@ class ReplyOnPause(StreamHandler):
 
     def on_output(self, item: Any) -> None:
         """A reply gave an item."""
-        if self.phone_mode:
-            outputs = split_outputs(item).additional
-            if isinstance(outputs, AdditionalOutputs):
-                self._phone_inputs = list(outputs.args)
+        self._calls.note(item)
 
     async def on_reply_over(self) -> None:
         """A reply has ended by itself."""
@@ -366,33 +353,7 @@ class ReplyOnPause(StreamHandler):
 
     def _greet(self) -> None:
         assert self.startup_fn is not None
-        self.turns.speak(self._begin_unasked(self.startup_fn, wait=True))
-
-    def _begin_unasked(self, fn: Callable[..., Any], wait: bool) -> Begin:
-        fit = InputsFit.of(fn, leading=0)
-
-        async def begin(lane: Any) -> Any:
-            if wait and (self.needs_args or self._fit.most != 0):
-                await self._fetch_inputs(fit)
-            return await _call(lane, fn, *fit.trim(self._inputs()))
-
-        return begin
-
-    def _inputs(self) -> list[Any]:
-        return self._phone_inputs if self.phone_mode else self.latest_args[1:]
-
-    async def _fetch_inputs(self, fit: InputsFit) -> None:
-        """Asks the client for its inputs where they are wanted, and waits for those needed."""
-        if self.phone_mode or (self._fit.most == 0 and not self.needs_args):
-            return
-        if self.needs_args or fit.missing(len(self.latest_args) - 1):
-            await self.wait_for_args()
-            return
-        try:
-            await self.wait_for_args(OPTIONAL_INPUTS_S)
-        except InputsTimeout:
-            # It has inputs from before, or defaults.
-            return
+        self.turns.speak(self._calls.unasked(self.startup_fn, wait=True))
 
     def _on_started_elsewhere(self, chunk: npt.NDArray[np.int16], state: AppState) -> None:
         """A subclass found that the user has started: with this chunk, if it gathers as we do."""
@@ -412,9 +373,3 @@ class ReplyOnPause(StreamHandler):
             fn(*args)
         elif not self.loop.is_closed():
             self.loop.call_soon_threadsafe(fn, *args)
-
-
-async def _call(lane: Any, fn: Callable[..., Any], *args: Any) -> Any:
-    """Calls a function of the user's, on the loop only if it is async."""
-    result = fn(*args) if is_async_callable(fn) else await lane.call(fn, *args)
-    return await result if inspect.isawaitable(result) else result

@@ -1,0 +1,98 @@
+"""Calls the functions that a reply handler was given, with the inputs that are there.
+
+Knows what to ask the client for and how long to wait; starts no reply.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastrtc.errors import InputsTimeout
+from fastrtc.handlers.base import CallLane, StreamHandlerBase
+from fastrtc.handlers.outputs import AdditionalOutputs, split_outputs
+from fastrtc.handlers.reply import Begin
+from fastrtc.handlers.signature import InputsFit, is_async_callable
+from fastrtc.handlers.turn_audio import Samples
+from fastrtc.types import WebRTCData
+
+__all__ = ["ReplyCalls"]
+
+OPTIONAL_INPUTS_S: Final = 0.5
+"""How long a reply waits for inputs that its function can do without."""
+
+
+class ReplyCalls:
+    """The calls of one handler.
+
+    Args:
+        handler: whose client has the inputs.
+        fn: called with a turn.
+        needs_args: ask for inputs whatever ``fn`` takes.
+    """
+
+    def __init__(
+        self, handler: StreamHandlerBase, fn: Callable[..., Any], needs_args: bool
+    ) -> None:
+        self._handler = handler
+        self._fn = fn
+        self._needs_args = needs_args
+        self._fit = InputsFit.of(fn, leading=1)
+        self._phone_inputs: list[Any] = []
+
+    def answer(self, audio: tuple[int, Samples]) -> Begin:
+        """``fn`` with a turn, or with a page's :class:`WebRTCData` that has it in it."""
+
+        async def begin(lane: CallLane) -> Any:
+            await self._fetch_inputs(self._fit)
+            latest = self._handler.latest_args
+            first: Any = audio
+            if isinstance(latest[0], WebRTCData):
+                first = WebRTCData(latest[0].webrtc_id, latest[0].textbox, audio)
+                # What was typed belongs to one reply.
+                latest[0] = WebRTCData(latest[0].webrtc_id)
+            return await _call(lane, self._fn, first, *self._fit.trim(self._inputs()))
+
+        return begin
+
+    def unasked(self, fn: Callable[..., Any], wait: bool) -> Begin:
+        """``fn(*inputs)``; with ``wait`` the inputs are asked for if the reply function has any."""
+        fit = InputsFit.of(fn, leading=0)
+
+        async def begin(lane: CallLane) -> Any:
+            if wait:
+                await self._fetch_inputs(fit)
+            return await _call(lane, fn, *fit.trim(self._inputs()))
+
+        return begin
+
+    def note(self, item: Any) -> None:
+        """A reply gave an item: on a telephone its outputs are the next reply's inputs."""
+        if self._handler.phone_mode:
+            outputs = split_outputs(item).additional
+            if isinstance(outputs, AdditionalOutputs):
+                self._phone_inputs = list(outputs.args)
+
+    def _inputs(self) -> list[Any]:
+        handler = self._handler
+        return self._phone_inputs if handler.phone_mode else handler.latest_args[1:]
+
+    async def _fetch_inputs(self, fit: InputsFit) -> None:
+        handler = self._handler
+        if handler.phone_mode or (self._fit.most == 0 and not self._needs_args):
+            return
+        if self._needs_args or fit.missing(len(handler.latest_args) - 1):
+            await handler.wait_for_args()
+            return
+        try:
+            await handler.wait_for_args(OPTIONAL_INPUTS_S)
+        except InputsTimeout:
+            # It has inputs from before, or defaults.
+            return
+
+
+async def _call(lane: CallLane, fn: Callable[..., Any], *args: Any) -> Any:
+    """Calls a function of the user's, on the loop only if it is async."""
+    result = fn(*args) if is_async_callable(fn) else await lane.call(fn, *args)
+    return await result if inspect.isawaitable(result) else result
