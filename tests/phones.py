@@ -29,6 +29,9 @@ class Phone:
     Args:
         url: of the handler.
         delay_s: one way between provider and ear.
+
+    Attributes:
+        id: of the stream, and so of our session.
     """
 
     rate_hz = 8000
@@ -36,6 +39,7 @@ class Phone:
 
     def __init__(self, url: str, *, delay_s: float = 0.0) -> None:
         self.url = url
+        self.id = f"MZ-{type(self).__name__}"
         self.heard: list[Samples] = []
         self.sent: list[dict[str, Any] | bytes] = []
         self.clears = 0
@@ -58,10 +62,10 @@ class Phone:
         raise NotImplementedError
 
     def digit(self, digit: str) -> Any:
-        return {"event": "dtmf", "streamSid": "MZ1", "dtmf": {"digit": digit}}
+        return {"event": "dtmf", "streamSid": self.id, "dtmf": {"digit": digit}}
 
     def goodbye(self) -> Any:
-        return {"event": "stop", "streamSid": "MZ1"}
+        return {"event": "stop", "streamSid": self.id}
 
     def take(self, message: Any) -> tuple[str, Any]:
         """("sound", samples), ("mark", name), ("clear", None)."""
@@ -154,10 +158,10 @@ class Phone:
 class Twilio(Phone):
     def greetings(self) -> list[Any]:
         form = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
-        start = {"streamSid": "MZ1", "callSid": "CA1", "tracks": ["inbound"], "mediaFormat": form}
+        start = {"streamSid": self.id, "callSid": "CA1", "tracks": ["inbound"], "mediaFormat": form}
         return [
             {"event": "connected", "protocol": "Call", "version": "1.0.0"},
-            {"event": "start", "sequenceNumber": "1", "start": start, "streamSid": "MZ1"},
+            {"event": "start", "sequenceNumber": "1", "start": start, "streamSid": self.id},
         ]
 
     def media(self, samples: Samples) -> Any:
@@ -165,20 +169,20 @@ class Twilio(Phone):
         payload = base64.b64encode(mulaw_encode(samples)).decode()
         return {
             "event": "media",
-            "streamSid": "MZ1",
+            "streamSid": self.id,
             "media": {"track": "inbound", "chunk": str(self.chunk), "payload": payload},
         }
 
     def played(self, name: str) -> Any:
-        return {"event": "mark", "streamSid": "MZ1", "mark": {"name": name}}
+        return {"event": "mark", "streamSid": self.id, "mark": {"name": name}}
 
     def take(self, message: Any) -> tuple[str, Any]:
-        assert message["streamSid"] == "MZ1"
+        assert message["streamSid"] == self.id
         if message["event"] == "media":
             return "sound", mulaw_decode(base64.b64decode(message["media"]["payload"]))
         if message["event"] == "mark":
             return "mark", message["mark"]["name"]
-        assert message == {"event": "clear", "streamSid": "MZ1"}
+        assert message == {"event": "clear", "streamSid": self.id}
         return "clear", None
 
 
@@ -188,32 +192,32 @@ class Telnyx(Twilio):
         start = {"call_control_id": "v2:1", "media_format": form}
         return [
             {"event": "connected", "version": "1.0.0"},
-            {"event": "start", "sequence_number": "1", "stream_id": "MZ1", "start": start},
+            {"event": "start", "sequence_number": "1", "stream_id": self.id, "start": start},
         ]
 
     def media(self, samples: Samples) -> Any:
-        return {**super().media(samples), "stream_id": "MZ1"}
+        return {**super().media(samples), "stream_id": self.id}
 
     def take(self, message: Any) -> tuple[str, Any]:
         assert "streamSid" not in message
-        return super().take({**message, "streamSid": "MZ1"})
+        return super().take({**message, "streamSid": self.id})
 
 
 class Plivo(Twilio):
     def greetings(self) -> list[Any]:
         form = {"encoding": "audio/x-mulaw", "sampleRate": 8000}
-        start = {"callId": "1", "streamId": "MZ1", "mediaFormat": form}
+        start = {"callId": "1", "streamId": self.id, "mediaFormat": form}
         return [{"event": "start", "sequenceNumber": 1, "start": start}]
 
     def played(self, name: str) -> Any:
-        return {"event": "playedStream", "streamId": "MZ1", "name": name}
+        return {"event": "playedStream", "streamId": self.id, "name": name}
 
     def take(self, message: Any) -> tuple[str, Any]:
         if message["event"] == "playAudio":
             assert message["media"]["contentType"] == "audio/x-mulaw"
             assert message["media"]["sampleRate"] == 8000
             return "sound", mulaw_decode(base64.b64decode(message["media"]["payload"]))
-        assert message["streamId"] == "MZ1"
+        assert message["streamId"] == self.id
         if message["event"] == "checkpoint":
             return "mark", message["name"]
         assert message["event"] == "clearAudio"
@@ -225,7 +229,7 @@ class Vonage(Phone):
 
     def greetings(self) -> list[Any]:
         content_type = "audio/l16;rate=16000"
-        return [{"event": "websocket:connected", "content-type": content_type, "uuid": "MZ1"}]
+        return [{"event": "websocket:connected", "content-type": content_type, "uuid": self.id}]
 
     def media(self, samples: Samples) -> Any:
         return samples.astype("<i2").tobytes()
@@ -252,23 +256,23 @@ class Vonage(Phone):
 class Exotel(Phone):
     def greetings(self) -> list[Any]:
         form = {"encoding": "audio/x-raw", "sample_rate": "8000", "bit_rate": "16"}
-        start = {"stream_sid": "MZ1", "call_sid": "CA9", "media_format": form}
+        start = {"stream_sid": self.id, "call_sid": "CA9", "media_format": form}
         return [
             {"event": "connected"},
-            {"event": "start", "sequence_number": "1", "stream_sid": "MZ1", "start": start},
+            {"event": "start", "sequence_number": "1", "stream_sid": self.id, "start": start},
         ]
 
     def media(self, samples: Samples) -> Any:
         self.chunk += 1
         payload = base64.b64encode(samples.astype("<i2").tobytes()).decode()
         media = {"chunk": str(self.chunk), "timestamp": "200", "payload": payload}
-        return {"event": "media", "stream_sid": "MZ1", "media": media}
+        return {"event": "media", "stream_sid": self.id, "media": media}
 
     def played(self, name: str) -> Any:
-        return {"event": "mark", "stream_sid": "MZ1", "mark": {"name": name}}
+        return {"event": "mark", "stream_sid": self.id, "mark": {"name": name}}
 
     def take(self, message: Any) -> tuple[str, Any]:
-        assert message["stream_sid"] == "MZ1"
+        assert message["stream_sid"] == self.id
         if message["event"] == "media":
             pcm = base64.b64decode(message["media"]["payload"])
             assert len(pcm) >= 3200

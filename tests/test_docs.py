@@ -49,9 +49,9 @@ def test_the_telephone_page(monkeypatch: pytest.MonkeyPatch) -> None:
     async def call(url: str) -> None:
         async with Twilio(url) as caller, asyncio.timeout(5):
             await caller.press("#")
-            while "MZ1" not in scope["stream"].handlers:  # noqa: ASYNC110
+            while caller.id not in scope["stream"].handlers:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
-            handler = scope["stream"].handlers["MZ1"]
+            handler = scope["stream"].handlers[caller.id]
             while handler.digits != "#" or not caller.heard:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 

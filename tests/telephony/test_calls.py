@@ -85,54 +85,59 @@ async def until(condition: Any, timeout_s: float = 5.0) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("phone", PHONES)
-def test_a_call_from_first_to_last(phone: type[Phone]) -> None:
-    async def call(host: str) -> None:
+def test_calls_from_first_to_last() -> None:
+    """All five at once, each a session of its own."""
+
+    async def call(host: str, phone: type[Phone]) -> tuple[np.ndarray, np.ndarray]:
         samples, wav_hz = read_wav(DATA / "austen-0880.wav")
         said = Resampler(wav_hz, phone.rate_hz).push(samples)[: phone.rate_hz]
         async with phone(f"ws://{host}{DOOR}") as caller:
             caller.say(said)
-            await until(lambda: office.made)
-            agent = office.made[0]
+            await until(lambda: caller.id in office.sessions)
+            agent = office.handlers[caller.id]
+            assert isinstance(agent, Agent)
             await caller.press("*")
-            await asyncio.sleep(1.6)
+            await asyncio.sleep(1.8)
             assert agent.digits == "*"
             assert agent.phone_mode
-            assert agent.context.webrtc_id == "MZ1"
+            assert agent.context.webrtc_id == caller.id
             assert agent.context.websocket is not None
             assert agent.frames[0][0] == 16_000
-            assert office.sessions["MZ1"].transport == "phone"
-            heard = caller.ear().astype(float)
-            correlation = np.correlate(heard, said.astype(float), "valid")
-            at = int(np.argmax(correlation))
-            part = heard[at : at + len(said)]
-            assert np.corrcoef(part, said)[0, 1] > 0.98, "the echo is not what was said"
+            assert office.sessions[caller.id].transport == "phone"
+            ear = caller.ear()
             await caller.hang_up()
             await until(lambda: agent.events == ["start_up", "shutdown"])
-            sounds = [sent for sent in caller.sent if "log" in str(sent)]
-            assert not sounds
-        assert len(office.sessions) == 0
+            assert not [sent for sent in caller.sent if "log" in str(sent)]
+        assert caller.id not in office.sessions
+        return said, ear
 
-    office = Office()
+    async def calls(host: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        return await asyncio.gather(*(call(host, phone) for phone in PHONES))
+
+    office = Office(concurrency_limit=5)
     with served(office) as host:
-        asyncio.run(call(host))
+        sounds = asyncio.run(calls(host))
+    for phone, (said, ear) in zip(PHONES, sounds, strict=True):
+        at = int(np.argmax(np.correlate(ear.astype(float), said.astype(float), "valid")))
+        likeness = np.corrcoef(ear[at : at + len(said)], said)[0, 1]
+        assert likeness > 0.98, f"{phone.__name__}: the echo is not what was said"
 
 
-@pytest.mark.parametrize("phone", PHONES)
-def test_an_interruption_is_silence_at_the_ear(phone: type[Phone]) -> None:
+def test_an_interruption_is_silence_at_the_ear() -> None:
     """Pitfall 9: what was already sent is flushed, and the handler knows how much was heard."""
 
-    async def call(host: str) -> None:
+    async def call(host: str, phone: type[Phone]) -> None:
         async with phone(f"ws://{host}{DOOR}", delay_s=0.1) as caller:
             await caller.press("1")
             await until(lambda: (caller.ear() > 7000).sum() > phone.rate_hz * 0.6)
+            agent = office.handlers[caller.id]
+            assert isinstance(agent, Agent)
             assert caller.buffered_s < 0.5, "more than the lead lies at the provider"
             await caller.press("2")
             pressed_s = time.monotonic()
             await until(lambda: caller.clears == 1)
             ticks = len(caller.heard)
             await asyncio.sleep(0.3)
-            agent = office.made[0]
             assert agent.interrupted_at_s - pressed_s < 0.3
             assert not np.concatenate(caller.heard[ticks + 2 :]).any(), "the ear hears on"
             heard_s = (caller.ear() > 7000).sum() / phone.rate_hz
@@ -140,9 +145,12 @@ def test_an_interruption_is_silence_at_the_ear(phone: type[Phone]) -> None:
             assert abs(played_s - cleared_s) < 0.05
             assert -0.1 < heard_s - cleared_s < 0.35, "the handler was told another length"
 
-    office = Office(echoes=False)
+    async def calls(host: str) -> None:
+        await asyncio.gather(*(call(host, phone) for phone in PHONES))
+
+    office = Office(echoes=False, concurrency_limit=None)
     with served(office) as host:
-        asyncio.run(call(host))
+        asyncio.run(calls(host))
 
 
 def test_marks_correct_what_was_played() -> None:
@@ -179,7 +187,7 @@ def test_limits_count_calls_and_pages_together() -> None:
 
     async def call(host: str) -> None:
         async with Twilio(f"ws://{host}{DOOR}") as caller:
-            await until(lambda: "MZ1" in office.sessions)
+            await until(lambda: caller.id in office.sessions)
             async with Talker(host) as page:
                 assert (await page.wait_for("failed"))["meta"]["limit"] == 1
             async with Telnyx(f"ws://{host}{DOOR}") as second:
