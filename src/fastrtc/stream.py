@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import replace
 from types import EllipsisType
 from typing import Any, Literal, cast
@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse
 
 from fastrtc.errors import FeatureUnavailable, UnsupportedMedia
 from fastrtc.handlers.base import StreamHandlerBase
-from fastrtc.handlers.functions import FrameFunction, SourceFunction
 from fastrtc.handlers.outputs import AdditionalOutputs
+from fastrtc.handlers.prototype import make_prototype
 from fastrtc.server.auth import authorise
 from fastrtc.server.lifespan import with_lifespan
 from fastrtc.server.offers import NoHandlerYet, Offers, ServerConfiguration, resolve
@@ -66,6 +66,7 @@ class Stream:
             ``fastapi.HTTPException``, refuses; the result is
             ``get_current_context().principal``. Sync or async.
         reconnect_timeout_s: how long a client that is not heard keeps its session.
+        allowed_origins: pages that may open a WebSocket, such as "https://a.com"; None for any.
 
     Raises:
         ValueError: the arguments do not fit together; the message says what is allowed.
@@ -96,6 +97,7 @@ class Stream:
         verbose: bool = True,
         authorize: Callable[[Any], Any] | None = None,
         reconnect_timeout_s: float = RECONNECT_TIMEOUT_S,
+        allowed_origins: Collection[str] | None = None,
     ) -> None:
         _check_one_of("mode", mode, MODES)
         _check_one_of("modality", modality, MODALITIES)
@@ -104,6 +106,8 @@ class Stream:
                 "additional_outputs need an additional_outputs_handler: a function of the "
                 "components' values and the outputs' arguments that returns the new values"
             )
+        if isinstance(allowed_origins, str):
+            raise ValueError(f"allowed_origins is text; write [{allowed_origins!r}]")
         if time_limit is not None and not time_limit > 0:
             raise ValueError(f"time_limit is {time_limit}; it has to be positive seconds, or None")
         self.mode: StreamMode = mode
@@ -125,7 +129,7 @@ class Stream:
         self.webrtc_component: Any = None
         self._ui: Any = None
         self.factory = SessionFactory(
-            _make_prototype(handler, mode, modality, bool(additional_inputs)),
+            make_prototype(handler, mode, modality, bool(additional_inputs)),
             mode=mode,
             limit=self.concurrency_limit,
             time_limit_s=time_limit,
@@ -148,7 +152,9 @@ class Stream:
             for kind, direction in ONE_WAY.items()
             if mode in (direction, "send-receive")
         }
-        self._sockets = SocketDoors(self.factory, authorize, _refusal_of_sockets(handler, modality))
+        self._sockets = SocketDoors(
+            self.factory, authorize, _refusal_of_sockets(handler, modality), allowed_origins
+        )
         self._mounted_at = ""
         self.connections = Connections(self.factory.registry)
         self.handlers = Handlers(self.factory.registry)
@@ -377,41 +383,3 @@ def _check_limit(limit: object) -> int | None:
     raise ValueError(
         f"concurrency_limit is {limit!r}; allowed: a positive int, 'default' (1) or None (no limit)"
     )
-
-
-class _Unwritten(StreamHandlerBase):
-    """Stands for the handler of ``Stream(...)``; no client ever gets one."""
-
-
-def _make_prototype(
-    handler: object, mode: StreamMode, modality: Modality, has_inputs: bool
-) -> StreamHandlerBase:
-    if handler is ...:
-        return _Unwritten()
-    if modality != "audio":
-        raise ValueError(
-            f"modality {modality!r} is not available in this version of fastrtc; "
-            "allowed: modality='audio'"
-        )
-    if isinstance(handler, type):
-        raise ValueError(
-            f"handler is the class {handler.__name__}; pass an instance: {handler.__name__}()"
-        )
-    if isinstance(handler, StreamHandlerBase):
-        if not hasattr(handler, "args_set"):
-            name = type(handler).__name__
-            raise ValueError(f"{name}.__init__() has to call super().__init__()")
-        if mode == "receive":
-            raise ValueError(
-                "in mode 'receive' an audio stream takes a generator function f(*inputs) that "
-                f"yields (rate, samples); received a {type(handler).__name__}"
-            )
-        return handler
-    if not callable(handler):
-        raise ValueError(
-            f"handler is a {type(handler).__name__}; allowed for audio: a StreamHandler, an "
-            "AsyncStreamHandler, or a function"
-        )
-    if mode == "receive":
-        return SourceFunction(handler, has_inputs)
-    return FrameFunction(handler)

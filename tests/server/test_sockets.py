@@ -452,6 +452,25 @@ def test_authorize_is_asked_before_anything_and_names_the_principal() -> None:
         asyncio.run(talk(host))
 
 
+def test_pages_of_other_sites_are_refused_when_sites_are_named() -> None:
+    async def talk(host: str) -> None:
+        url = f"ws://{host}/websocket/offer"
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url, origin="https://evil.example")  # type: ignore[arg-type]
+        assert refused.value.response.status_code == 403
+        async with connect(url, origin="https://a.com") as page:  # type: ignore[arg-type]
+            await page.send('{"event": "ping"}')
+            assert await page.recv() == '{"event": "pong"}'
+        async with connect(url) as app:
+            await app.send('{"event": "ping"}')
+            assert await app.recv() == '{"event": "pong"}'
+
+    with served(Stream(Echo(), modality="audio", allowed_origins=["https://a.com"])) as host:
+        asyncio.run(talk(host))
+    with pytest.raises(ValueError, match="write"):
+        Stream(Echo(), modality="audio", allowed_origins="https://a.com")
+
+
 def test_a_prefix_a_route_of_ones_own_and_two_streams() -> None:
     async def talk(host: str) -> None:
         for path in ["/voice/websocket/offer", "/mine", "/other/websocket/offer"]:

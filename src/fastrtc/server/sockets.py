@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from fastapi import HTTPException, WebSocket
@@ -26,6 +26,8 @@ class SocketDoors:
         factory: makes the sessions.
         authorize: the stream's hook.
         refusal: why this stream takes no WebSockets at all; None when it does.
+        allowed_origins: pages that may connect, such as "https://a.com"; None for any. Clients
+            that send no Origin are no browsers and are not asked for one.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class SocketDoors:
         factory: SessionFactory,
         authorize: Callable[[Any], Any] | None,
         refusal: OfferRefused | None = None,
+        allowed_origins: Collection[str] | None = None,
     ) -> None:
+        self._allowed_origins = allowed_origins
         self._factory = factory
         self._authorize = authorize
         self._refusal = refusal
@@ -56,6 +60,7 @@ class SocketDoors:
 
     async def _serve(self, websocket: WebSocket, wire: Wire | None) -> None:
         try:
+            self._check_origin(websocket)
             principal = await authorise(self._authorize, websocket)
         except HTTPException as error:
             await _deny(websocket, error)
@@ -66,6 +71,12 @@ class SocketDoors:
             await refuse_socket(websocket, self._refusal, tell=tell)
             return
         await serve_socket(websocket, self._factory, wire, principal=principal)
+
+    def _check_origin(self, websocket: WebSocket) -> None:
+        origin = websocket.headers.get("origin")
+        allowed = self._allowed_origins
+        if allowed is not None and origin is not None and origin not in allowed:
+            raise HTTPException(403, f"pages of {origin} may not connect to this stream")
 
 
 async def _deny(websocket: WebSocket, error: HTTPException) -> None:
