@@ -368,7 +368,9 @@ def test_a_connection_that_breaks_ends_its_session_once() -> None:
             client.socket.transport.abort()
             await until(lambda: stream.made[0].events == ["start_up", "shutdown"])
         assert len(stream.sessions) == 0
-        assert "left" in stream.sessions.drain_closed()[0].close_reason
+        # The reader may notice it first, or the writer.
+        reason = stream.sessions.drain_closed()[0].close_reason
+        assert reason in ("the client left", "the client is gone")
 
     stream = Kept(Echo())
     with served(stream) as host:
