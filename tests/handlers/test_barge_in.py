@@ -19,6 +19,7 @@ from fastrtc.testing import MemoryClient, run
 
 WORDS = clip("go-forward")
 LONG = clip("austen-0880")
+OTHER = clip("austen-0930")
 
 
 async def begin(client: MemoryClient) -> None:
@@ -238,6 +239,38 @@ def test_back_to_back_words_are_all_given_to_the_function() -> None:
             for part, turn in zip(parts, talk.turns, strict=True):
                 assert contains(turn, part)
             assert (talk.begun, talk.closed) == (4, 3)
+
+    run(check())
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_reply_that_is_interrupted_before_it_began_leaves_its_words_to_the_next(
+    is_async: bool,
+) -> None:
+    async def check() -> None:
+        talk = Talk(100)
+
+        def reply(audio: Any, voice: str = "amy") -> Any:
+            yield from talk.sync(audio)
+
+        async def reply_async(audio: Any, voice: str = "amy") -> Any:
+            async for item in talk.asynchronous(audio):
+                yield item
+
+        served = stream(reply_async if is_async else reply)
+        async with MemoryClient(served) as client:
+            # The client is asked for the voice, and says something else instead.
+            await client.send_audio(np.concatenate((WORDS, silence(0.5), OTHER)))
+            assert talk.begun == 0
+            await client.send_audio(silence(2))
+            assert talk.begun == 1
+            assert contains(talk.turns[0], WORDS)
+            assert contains(talk.turns[0], OTHER)
+            client.handler.trigger_response()  # type: ignore[attr-defined]
+            client.handler.trigger_response()  # type: ignore[attr-defined]
+            await client.listen(2)
+            assert talk.begun == 2
+            assert len(talk.turns[1]) == 0
 
     run(check())
 

@@ -55,6 +55,7 @@ class Reply:
         held: whether its items are held back.
         ended: the generator has nothing more; items may still wait.
         closed: :meth:`close` was called.
+        has_begun: the generator's own code has run; what it was given has arrived.
         gave_audio: audio of it was given away.
 
     Raises:
@@ -76,6 +77,7 @@ class Reply:
         self.ended = False
         self.closed = False
         self.is_answer = is_answer
+        self.has_begun = False
         self.gave_audio = False
         self._session = session
         self._on_done = on_done
@@ -149,7 +151,7 @@ class Reply:
     async def _produce(self, items: Any) -> None:
         try:
             while await self._wanted():
-                self._is_awaiting = True
+                self.has_begun = self._is_awaiting = True
                 try:
                     item = await anext(items)
                 except StopAsyncIteration:
@@ -167,6 +169,7 @@ class Reply:
         close = getattr(items, "close", _nothing)
         try:
             while await self._wanted():
+                self.has_begun = True
                 item = await lane.call(next, items, ENDED)
                 if item is ENDED:
                     return

@@ -64,6 +64,7 @@ class TurnTaker:
         self.listen = hearing.hear
         self._loop = session.loop
         self._kept: list[Samples] = []
+        self._answered: list[Samples] = []
         self._is_due = False
         self._reply: Reply | None = None
         self._eager: Reply | None = None
@@ -113,7 +114,10 @@ class TurnTaker:
         self._session.clear()
         if reply is not None:
             reply.close()
+            if not reply.has_begun:
+                self._kept[:0] = self._answered
             self._host.on_responding(False)
+        self._answered = []
 
     def start_afresh(self) -> None:
         """Closes the reply and forgets what was said."""
@@ -198,15 +202,14 @@ class TurnTaker:
             self._respond()
 
     def _respond(self) -> None:
-        eager, self._eager = self._eager, None
-        audio = self._with_kept(np.zeros(0, np.int16))
-        self._kept.clear()
-        self._is_due = False
-        self._host.on_pause()
-        reply = eager or self._new_reply(self._begin_with(audio))
         if self.is_speaking or self._is_holding:
             self.interrupt()
-        self._play(reply)
+        eager, self._eager = self._eager, None
+        audio = self._with_kept(np.zeros(0, np.int16))
+        self._answered, self._kept = self._kept, []
+        self._is_due = False
+        self._host.on_pause()
+        self._play(eager or self._new_reply(self._begin_with(audio)))
 
     def _keep(self, audio: Samples) -> None:
         """Keeps a turn for the next reply, with those that were not answered before it."""
