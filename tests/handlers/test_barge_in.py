@@ -154,8 +154,12 @@ def test_a_generator_busy_in_a_thread_is_closed_when_it_returns_and_plays_nothin
             before = client.heard()
             assert np.array_equal(before, np.concatenate((SOUND, SOUND, -SOUND)))
             blocking.go_on.set()
-            await client.listen(1)
+            for _ in range(1000):
+                await client.listen(0.01)
+                if blocking.closed == 2:
+                    break
             assert blocking.closed == 2
+            await client.listen(1)
             assert np.array_equal(client.heard(), before)
             assert not errors(client)
 
