@@ -44,6 +44,28 @@ def test_other_rates_and_floats_are_heard(robot: PocketSphinxSTT) -> None:
     assert robot.stt((48_000, doubled)) == "go forward ten meters"
 
 
+OTHERS = ["austen-0870.wav", "austen-0880.wav", "austen-0930.wav"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_words_than_the_grammars_are_none(name: str) -> None:
+    other = (RATE_HZ, recording(name))
+    greedy = "#JSGF V1.0; grammar g; public <all> = (go | forward | ten | meters | stop | left)+;"
+    assert PocketSphinxSTT(grammar=greedy, min_fit=None).stt(other) != ""
+    strict = PocketSphinxSTT(grammar=greedy)
+    assert strict.stt(other) == ""
+    assert strict.stt(FORWARD) == "go forward ten meters"
+
+
+@pytest.mark.parametrize("snr_db", [20, 10])
+def test_noise_does_not_make_right_words_wrong(robot: PocketSphinxSTT, snr_db: int) -> None:
+    samples = FORWARD[1].astype(np.float64)
+    level = np.sqrt(np.mean(np.square(samples))) / 10 ** (snr_db / 20)
+    noisy = samples + np.random.default_rng(7).normal(0, level, len(samples))
+    clipped = np.clip(noisy, -32768, 32767).astype(np.int16)
+    assert robot.stt((RATE_HZ, clipped)) == "go forward ten meters"
+
+
 @pytest.mark.parametrize("samples", [0, 100, RATE_HZ])
 def test_no_sound_is_no_words(robot: PocketSphinxSTT, samples: int) -> None:
     assert robot.stt((RATE_HZ, np.zeros(samples, np.int16))) == ""
