@@ -1,6 +1,7 @@
 """A spoken conversation through a real Chromium: answered soon, and silent when spoken to."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,3 +66,25 @@ def test_turns_are_answered_and_interrupt(
     messages = " ".join(call.messages())
     for log in ("started_talking", "pause_detected", "response_starting"):
         assert log in messages
+
+
+def test_a_cough_pauses_the_reply_and_nothing_of_it_is_lost(
+    chromium: Chromium, serve: Serve, open_tab: OpenTab
+) -> None:
+    words = sound.speech("go-forward.wav")
+    loud = np.flatnonzero(np.abs(words) > 0.02)
+    cough = words[loud[0] : loud[0] + sound.RATE_HZ * 35 // 100]
+    quiet = np.zeros(sound.RATE_HZ)
+    said = np.concatenate([quiet, words, quiet, quiet, cough, *[quiet] * 5])
+    chromium.set_microphone(sound.to_int16(said))
+    server = serve("turns", TURNS_RESUME="1")
+    call = open_tab(server.url).connect()
+    call.wait()
+    both = sound.to_sound(call.compare(2 * len(said) / sound.RATE_HZ + 2))
+    tones = [stretch for stretch in stretches(both[:, 1], 0.02) if stretch[0] > 0.1]
+    pairs = [(first, second) for first, second in pairwise(tones) if second[0] - first[1] < 2.0]
+    assert pairs, tones
+    (begin_s, pause_s), (resume_s, end_s) = pairs[0]
+    assert 0.5 < resume_s - pause_s < 1.4, tones
+    # What was on its way when it paused fades into Chromium's concealment of the gap.
+    assert abs((pause_s - begin_s) + (end_s - resume_s) - 3.0) < 0.15, tones

@@ -67,10 +67,10 @@ def test_a_real_turn_ends_a_paused_reply() -> None:
         served = stream(talk.asynchronous, resume_after_s=1.0, algo_options=PATIENT)
         async with MemoryClient(served) as client:
             await begin(client)
+            start_s = client.session.loop.time()
             await client.send_audio(LONG[: 3 * RATE_HZ])
-            silent_since_s = client.played[-1].end_s
             await client.send_audio(silence(0.5))
-            assert client.played[-1].end_s == silent_since_s, "no resumption within a turn"
+            assert client.played[-1].end_s < start_s + 0.6, "no resumption within a turn"
             await client.send_audio(silence(1))
             assert (talk.begun, talk.closed) == (2, 1)
             assert contains(talk.turns[1], LONG[: 3 * RATE_HZ])
