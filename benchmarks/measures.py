@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,10 @@ from e2e.server import Server
 
 LOAD = REPOSITORY / "target" / "release" / "fastrtc-load"
 SPEECH = REPOSITORY / "tests" / "data" / "austen-0870.wav"
+WEIGHTS = REPOSITORY / "src" / "fastrtc" / "turns" / "models" / "silero_vad.onnx"
+ROOM_HZ = 16000
 IDLE_S = 2.0
+LISTEN_S = 12.0
 HOLD_S = 2.0
 IMPORTS = 5
 
@@ -41,11 +46,34 @@ def echo_load(contender: Contender, sessions: int, seconds: float, *, sync: bool
     return report
 
 
-def load(server: Server, sessions: int, seconds: float, *options: str) -> Any:
+def listening_share(contender: Contender, sessions: int) -> float:
+    """Share of a core that each session of a ReplyOnPause takes while nobody speaks, without what
+    the server uses when nobody calls."""
+    env = contender.environment(LISTEN_WEIGHTS=str(WEIGHTS))
+    noise = np.random.default_rng(1).normal(0, 100, 10 * ROOM_HZ).astype("<i2")
+    with (
+        tempfile.NamedTemporaryFile(suffix=".wav") as room,
+        Server("apps.listen:app", env, contender.python) as server,
+    ):
+        with wave.open(room.name, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(ROOM_HZ)
+            file.writeframes(noise.tobytes())
+        before = cpu_s(server.pid)
+        time.sleep(IDLE_S)
+        idle_share = (cpu_s(server.pid) - before) / IDLE_S
+        report = load(server, sessions, LISTEN_S, "--probes", "0", speech=Path(room.name))
+    return float(report["server"]["core_share"] - idle_share) / sessions
+
+
+def load(
+    server: Server, sessions: int, seconds: float, *options: str, speech: Path = SPEECH
+) -> Any:
     """Runs the load client against a server."""
     command = [
         *(str(LOAD), "--url", f"{server.url}/webrtc/offer", "--sessions", str(sessions)),
-        *("--seconds", str(seconds), "--speech", str(SPEECH), "--server-pid", str(server.pid)),
+        *("--seconds", str(seconds), "--speech", str(speech), "--server-pid", str(server.pid)),
         *options,
     ]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

@@ -138,6 +138,23 @@ class Bench:
         RESULTS.mkdir(exist_ok=True)
         plot(RESULTS / "cost.svg", title, "sessions", "cost of one", dict(costs))
 
+    def listening(self) -> None:
+        """What a ReplyOnPause costs while nobody speaks."""
+        for sessions in (1, 50, 200):
+            theirs = measures.listening_share(self.theirs, 1) if sessions == 1 else None
+            mine = measures.listening_share(self.ours, sessions)
+            self.raw[f"listening, {sessions} sessions"] = {"theirs": theirs, "ours": mine}
+            self.rows.append(
+                Row(
+                    f"ReplyOnPause while nobody speaks, {sessions} sessions",
+                    "% of a core",
+                    None if theirs is None else 100 * theirs,
+                    100 * mine,
+                    "per session; a microphone's noise at -50 dBFS",
+                    1.5,
+                )
+            )
+
     def chromium(self) -> None:
         """The round trip through a browser."""
         browser = measures.browser_with_marks()
@@ -210,7 +227,7 @@ def lateness(theirs: Any, mine: Any) -> str:
 
 def main() -> None:
     """Runs, prints, writes."""
-    names = ["cpu", "sync", "capacity", "chromium", "gil", "imports", "size"]
+    names = ["cpu", "sync", "capacity", "listening", "chromium", "gil", "imports", "size"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="measure less of everything")
     parser.add_argument("--only", default=",".join(names), help=f"some of {','.join(names)}")
