@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -547,3 +550,31 @@ def test_a_stream_that_only_listens_calls_the_function_too() -> None:
             assert not client.played
 
     run(check())
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_nothing_of_a_session_stays(which: int) -> None:
+    """Pitfall 7."""
+
+    async def check() -> list[weakref.ref[Any]]:
+        served = stream(both(Talk(60))[which], eager_after_s=0.2, idle_after_s=9, on_idle=Talk)
+        gone = []
+        for number in range(3):
+            async with MemoryClient(served, str(number)) as client:
+                await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
+                assert client.played
+                await client.send_audio(clip("go-forward"))
+                gone += [weakref.ref(client.handler), weakref.ref(client.session)]
+                turns: Any = client.handler.turns  # type: ignore[attr-defined]
+                gone += [weakref.ref(turns), weakref.ref(turns._hearing)]
+            del client, turns
+        return gone
+
+    gone = run(check())
+    for _ in range(100):
+        gc.collect()
+        if all(ref() is None for ref in gone):
+            break
+        # The model's thread is just about to end.
+        time.sleep(0.05)
+    assert [ref() for ref in gone] == [None] * 12
