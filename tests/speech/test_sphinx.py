@@ -9,7 +9,7 @@ import pytest
 
 from fastrtc.errors import ConfigurationError
 from fastrtc.speech.sphinx import PocketSphinxSTT
-from fastrtc.speech.stt import get_stt_model
+from fastrtc.speech.stt import get_stt_model, stt_for_chunks
 from speech.recordings import RATE_HZ, recording
 
 GRAMMAR = """#JSGF V1.0;
@@ -39,9 +39,22 @@ def test_digital_silence_around_the_words_does_no_harm(robot: PocketSphinxSTT) -
     assert robot.stt((RATE_HZ, samples)) == "go forward ten meters"
 
 
-def test_other_rates_and_floats_are_heard(robot: PocketSphinxSTT) -> None:
-    doubled = np.repeat(FORWARD[1].astype(np.float32) / 32768, 3)
-    assert robot.stt((48_000, doubled)) == "go forward ten meters"
+def test_other_rates_floats_and_stereo_are_heard(robot: PocketSphinxSTT) -> None:
+    tripled = np.repeat(FORWARD[1].astype(np.float32) / 32768, 3)
+    assert robot.stt((48_000, tripled)) == "go forward ten meters"
+    assert robot.stt((48_000, np.stack([tripled, tripled]))) == "go forward ten meters"
+
+
+def test_chunks_of_a_row_are_heard_one_by_one(robot: PocketSphinxSTT) -> None:
+    said = FORWARD[1]
+    row = np.concatenate([said, np.zeros(RATE_HZ, np.int16), said]).reshape(1, -1)
+    chunks = [
+        {"start": 0, "end": len(said)},
+        {"start": len(said) + RATE_HZ, "end": row.shape[1]},
+    ]
+    heard = stt_for_chunks(robot, (RATE_HZ, row), chunks)
+    assert heard == "go forward ten meters go forward ten meters"
+    assert stt_for_chunks(robot, (RATE_HZ, row), []) == ""
 
 
 OTHERS = ["austen-0870.wav", "austen-0880.wav", "austen-0930.wav"]

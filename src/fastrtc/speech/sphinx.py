@@ -25,8 +25,8 @@ DEFAULT_THRESHOLD: Final = 1e-20
 """Of a keyphrase: nearer to 1 misses more, nearer to 0 hears it where it is not."""
 
 DEFAULT_FIT: Final = -30.0
-"""Right words of recorded speech fit at -18 to -6, also with noise at 5 dB SNR; other words than were
-said at -41 to -73. Said by eSpeak, 98 % of right words are above it and 80 % of others below."""
+"""Right words of recorded speech fit at -18 to -6, also with noise at 5 dB SNR; other words than
+were said at -41 to -73. Said by eSpeak, 98 % of right words are above it, 80 % of others below."""
 
 SEARCH: Final = "fastrtc"
 PHONES: Final = "phones"
