@@ -129,12 +129,11 @@ def test_finish_ends_the_turn_here() -> None:
     assert not said(detector, (NO, 3))
 
 
-def test_speech_at_the_edge_belongs_to_the_next_turn() -> None:
-    detector = TurnDetector(AlgoOptions())
-    events = said(detector, (YES, 0.96), (NO, 0.48), (YES, 0.96), (NO, 1))
-    ends = [event.end_s for _, event in events if isinstance(event, Over)]
-    starts = [event.at_s for _, event in events if isinstance(event, Started)]
-    assert len(ends) == 1 or ends[0] <= starts[1] + 1e-6
+def test_a_turn_ends_in_silence_even_if_little_speech_is_enough_to_go_on() -> None:
+    options = AlgoOptions(started_talking_threshold=0.0, speech_threshold=0.6)
+    detector = TurnDetector(options)
+    assert not of(Over, said(detector, (YES, 0.32)))
+    assert len(of(Over, said(detector, (NO, 0.032)))) == 1
 
 
 @given(
@@ -185,7 +184,5 @@ def test_the_verdict_is_that_of_the_last_600_ms(speech: list[bool]) -> None:
         if any(isinstance(event, Over) for event in events):
             assert held_s < 0.1 + 1e-9
             since = index + 1
-            while since and speech[since - 1]:
-                since -= 1
         elif was_talking and not is_speech:
             assert held_s >= 0.1 - 1e-9

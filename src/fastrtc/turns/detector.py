@@ -85,25 +85,9 @@ class _Span:
         beyond_s = max(0.0, self._total_s - self.length_s)
         return self._speech_s - (beyond_s if self.windows and self.windows[0][0] else 0.0)
 
-    def keep_newest(self, count: int) -> None:
-        kept = list(self.windows)[len(self.windows) - count :]
+    def clear(self) -> None:
         self.windows.clear()
         self._total_s = self._speech_s = 0.0
-        for is_speech, duration_s in kept:
-            self.push(is_speech, duration_s)
-
-    def tail(self) -> tuple[int, float, float]:
-        """Windows of speech at the end, their seconds, and those of the silence before them."""
-        count, speech_s, silence_s = 0, 0.0, 0.0
-        for is_speech, duration_s in reversed(self.windows):
-            if is_speech and silence_s == 0.0:
-                count += 1
-                speech_s += duration_s
-            elif not is_speech:
-                silence_s += duration_s
-            else:
-                break
-        return count, speech_s, silence_s
 
 
 class TurnDetector:
@@ -185,7 +169,7 @@ class TurnDetector:
 
     def finish(self) -> Over:
         """Ends the turn here, whatever the windows say."""
-        return self._over(self.now_s, "asked", keep=0)
+        return self._over("asked")
 
     def _on_speech(self, begin_s: float, events: list[Event]) -> None:
         gap_s, self.silence_s = self.silence_s, 0.0
@@ -219,33 +203,29 @@ class TurnDetector:
     def _look_for_end(self, events: list[Event]) -> None:
         assert self._first_s is not None
         if self.now_s - self._first_s >= self._options.max_continuous_speech_s:
-            events.append(self._over(self.now_s, "limit", keep=len(self._span.windows)))
+            events.append(self._over("limit"))
             return
-        if self._span.speech_s < self._options.speech_threshold and (
-            self.silence_s >= self._patience_s
-        ):
-            count, speech_s, silence_s = self._span.tail()
-            if self.now_s - speech_s > self._first_s + 1e-9:
-                end_s = self.now_s - (speech_s + silence_s / 2 if count else 0.0)
-                events.append(self._over(end_s, "pause", keep=count))
-                return
+        # A turn ends in silence, even if speech_threshold is higher than what starts a turn.
+        is_pause = self._span.speech_s < self._options.speech_threshold and self.silence_s > 0
+        if is_pause and self.silence_s >= self._patience_s:
+            events.append(self._over("pause"))
+            return
         while self._told < len(self._silences_s) and (
             self.silence_s >= self._silences_s[self._told] - 1e-9
         ):
             events.append(Silence(self._silences_s[self._told]))
             self._told += 1
 
-    def _over(self, end_s: float, cause: Literal["pause", "limit", "asked"], keep: int) -> Over:
+    def _over(self, cause: Literal["pause", "limit", "asked"]) -> Over:
         self.talking = False
         self._told = 0
         self._patience_s = 0.0
-        # What was said belongs to the turn that is over; only what came after may start another.
-        self._span.keep_newest(keep)
         if cause == "limit":
-            self._first_s = end_s
+            self._first_s = self.now_s
         else:
-            tail_s = sum(duration_s for _, duration_s in self._span.windows)
-            self._first_s = self.now_s - tail_s if keep else None
-            self._burst.keep_newest(keep)
+            # What was said belongs to the turn that is over; only what comes may start another.
+            self._span.clear()
+            self._burst.clear()
+            self._first_s = None
             self._armed = True
-        return Over(end_s, cause)
+        return Over(self.now_s, cause)
