@@ -45,8 +45,16 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "get_silero_model": "fastrtc.turns.silero",
     },
     "fastrtc.reply_on_stopwords": {
+        "AlgoOptions": "fastrtc.turns.options",
+        "AppState": "fastrtc.handlers.app_state",
+        "ModelOptions": "fastrtc.turns.options",
+        "PauseDetectionModel": "fastrtc.turns.protocol",
+        "ReplyFnGenerator": "fastrtc.handlers.app_state",
+        "ReplyOnPause": "fastrtc.handlers.reply_on_pause",
         "ReplyOnStopWords": "fastrtc.handlers.reply_on_stopwords",
         "ReplyOnStopWordsState": "fastrtc.handlers.reply_on_stopwords",
+        "get_stt_model": "fastrtc.speech.stt",
+        "stt_for_chunks": "fastrtc.speech.stt",
     },
     "fastrtc.utils": {
         "AdditionalOutputs": "fastrtc.handlers.outputs",
