@@ -25,11 +25,12 @@ public <command> = [please] <request> | <repeat> | <stop>;
 """
 """The sentences that PocketSphinx listens for; nothing else is ever heard."""
 
+SORRY = "Sorry, I did not understand that."
 HINT = "You can ask me what time it is, or say: count to five. Roll a die. Repeat after me."
 
 
 def answer(heard: str, now: datetime | None = None, dice: random.Random | None = None) -> str:
-    """What to say to a sentence of the grammar; to none of them, what could be said."""
+    """What to say to a sentence of the grammar, or to something else ("")."""
     now = now or datetime.now()
     dice = dice or random.Random()
     request = re.sub(r"\bplease\b", "", heard).strip()
@@ -52,7 +53,7 @@ def answer(heard: str, now: datetime | None = None, dice: random.Random | None =
         return "I am fine, thank you."
     if request:
         return f"{request.capitalize()}! {HINT}"
-    return f"I did not understand you. {HINT}"
+    return SORRY
 
 
 def roll(dice: random.Random, count: int) -> str:

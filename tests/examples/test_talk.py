@@ -40,7 +40,7 @@ MORNING = datetime(2026, 11, 21, 9, 5)
         ("be quiet", "Okay."),
         ("how are you", "I am fine, thank you."),
         ("hello", f"Hello! {conversation.HINT}"),
-        ("", f"I did not understand you. {conversation.HINT}"),
+        ("", conversation.SORRY),
     ],
 )
 def test_each_sentence_has_its_answer(heard: str, said: str) -> None:

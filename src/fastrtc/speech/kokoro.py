@@ -46,7 +46,8 @@ class KokoroTTSOptions(TTSOptions):
 
 
 class KokoroTTSModel(LocalTTSModel[KokoroTTSOptions]):
-    """Text to speech by Kokoro: float32 at 24,000 Hz.
+    """Text to speech by Kokoro: float32 at 24,000 Hz. Without options it speaks with "af_heart", or
+    with the first voice of a voices file that lacks it.
 
     Args:
         model_path: an ONNX export of Kokoro 82M. Without it ``kokoro-v1.0.onnx`` (325 MB) is
