@@ -93,6 +93,23 @@ def test_what_comes_after_the_stop_word_goes_to_the_function(pause_s: float) -> 
     run(check())
 
 
+@pytest.mark.parametrize("before_s", [0.0, 0.15, 0.3, 0.45])
+def test_words_that_follow_the_stop_word_at_once_are_all_there(before_s: float) -> None:
+    """Wherever between two questions to the recogniser the stop word ends."""
+
+    async def check() -> None:
+        talk = Talk()
+        before = WORDS[RATE_HZ : RATE_HZ + round(before_s * RATE_HZ)]
+        said = (silence(0.5), before, WAKE, silence(0.05), OTHER, silence(1.5))
+        async with MemoryClient(stream(talk, Hears())) as client:
+            await client.send_audio(np.concatenate(said))
+            assert len(talk.turns) == 1
+            assert contains(talk.turns[0], OTHER)
+            assert not contains(talk.turns[0], WAKE[: RATE_HZ // 2])
+
+    run(check())
+
+
 def test_each_turn_needs_its_stop_word() -> None:
     async def check() -> None:
         talk = Talk(3)
