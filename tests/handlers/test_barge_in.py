@@ -106,6 +106,47 @@ def test_what_was_played_is_known_in_the_clean_up(which: str) -> None:
     run(check())
 
 
+@pytest.mark.parametrize("by_client", [False, True])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_was_played_is_known_after_a_hang_up(is_async: bool, by_client: bool) -> None:
+    played: list[float] = []
+
+    def note() -> None:
+        session = get_current_context().session
+        assert session is not None
+        played.append(session.played_s)
+
+    def sync(audio: Any) -> Any:
+        try:
+            while True:
+                yield 24000, SOUND
+        finally:
+            note()
+
+    async def asynchronous(audio: Any) -> Any:
+        try:
+            while True:
+                yield 24000, SOUND
+        finally:
+            note()
+
+    async def check() -> None:
+        async with MemoryClient(stream(asynchronous if is_async else sync)) as client:
+            await begin(client)
+            await client.listen(1)
+            heard_s = len(client.heard()) / 24000
+            if by_client:
+                await client.close()
+            else:
+                client.session.close("enough")
+                await client.session.wait_ended()
+            await client.listen(0.1)
+            assert played == [pytest.approx(heard_s, abs=0.001)]
+            assert heard_s > 1
+
+    run(check())
+
+
 def test_a_reply_that_may_not_be_interrupted_is_heard_to_its_end_and_no_word_is_lost() -> None:
     async def check() -> None:
         talk = Talk(40)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
+import threading
 import time
 import weakref
 from typing import Any
@@ -20,6 +22,7 @@ from fastrtc import (
     ReplyOnPause,
     Stream,
     WebRTCData,
+    WebRTCError,
     get_current_context,
     get_smart_turn_model,
 )
@@ -578,3 +581,106 @@ def test_nothing_of_a_session_stays(which: int) -> None:
         # The model's thread is just about to end.
         time.sleep(0.05)
     assert [ref() for ref in gone] == [None] * 12
+
+
+class Speaker:
+    """Reply functions of every shape."""
+
+    def method(self, audio: Any) -> Any:
+        yield 24000, SOUND
+
+    async def async_method(self, audio: Any) -> Any:
+        yield 24000, SOUND
+
+    def __call__(self, audio: Any) -> Any:
+        yield 24000, SOUND
+
+    def returns_iterator(self, audio: Any) -> Any:
+        return iter([(24000, SOUND), None, AdditionalOutputs("done")])
+
+    async def returns_generator(self, audio: Any) -> Any:
+        return self.async_method(audio)
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        Speaker().method,
+        Speaker().async_method,
+        Speaker(),
+        Speaker().returns_iterator,
+        Speaker().returns_generator,
+        functools.partial(Speaker.method, None),
+        functools.partial(Speaker.async_method, None),
+    ],
+)
+def test_functions_of_every_shape_reply(fn: Any) -> None:
+    """Pitfall 23."""
+
+    async def check() -> None:
+        async with MemoryClient(stream(fn)) as client:
+            await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
+            assert np.array_equal(client.heard(), SOUND)
+            assert not errors(client)
+
+    run(check())
+
+
+def test_an_error_for_the_user_is_shown_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    def reply(audio: Any) -> Any:
+        raise WebRTCError("I did not get that.")
+        yield
+
+    async def check() -> None:
+        async with MemoryClient(stream(reply)) as client:
+            for turns in (1, 2):
+                await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
+                assert errors(client) == ["I did not get that."] * turns
+
+    with caplog.at_level(logging.ERROR):
+        run(check())
+    assert not caplog.records
+
+
+def test_a_hundred_failing_replies_end_no_session() -> None:
+    def reply(audio: Any) -> Any:
+        raise ValueError("no")
+        yield
+
+    async def check() -> None:
+        async with MemoryClient(stream(reply)) as client:
+            for _ in range(120):
+                client.handler.trigger_response()  # type: ignore[attr-defined]
+                await client.listen(0.1)
+            assert len(errors(client)) == 120
+            assert client.state == "live"
+
+    run(check())
+
+
+def test_a_generator_that_blocks_when_the_session_ends_is_closed_once_it_returns() -> None:
+    go_on = threading.Event()
+    events: list[str] = []
+
+    def reply(audio: Any) -> Any:
+        try:
+            yield 24000, SOUND
+            events.append("blocks")
+            go_on.wait(20)
+            yield 24000, SOUND
+        finally:
+            events.append("closed")
+
+    async def check() -> None:
+        async with MemoryClient(stream(reply)) as client:
+            await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
+            assert events == ["blocks"]
+        assert client.session.stats["calls_abandoned"] == 1
+        go_on.set()
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if len(events) > 1:
+                break
+        assert events == ["blocks", "closed"]
+
+    run(check())
