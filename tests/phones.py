@@ -32,6 +32,8 @@ class Phone:
 
     Attributes:
         id: of the stream, and so of our session.
+        heard: what the ear heard, a frame for each 20 ms since the call began.
+        received: what came over the socket, whenever it did.
     """
 
     rate_hz = 8000
@@ -41,6 +43,7 @@ class Phone:
         self.url = url
         self.id = f"MZ-{type(self).__name__}"
         self.heard: list[Samples] = []
+        self.received: list[Samples] = []
         self.sent: list[dict[str, Any] | bytes] = []
         self.clears = 0
         self.close_code: int | None = None
@@ -150,6 +153,8 @@ class Phone:
                         await self.send(self.played(name))
                 else:
                     self._buffer.append(content)
+                    if kind == "sound":
+                        self.received.append(content)
         except ConnectionClosed:
             pass
         self.close_code = self.socket.close_code

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Form, Request, Response
 from twilio.request_validator import RequestValidator
 from twilio.twiml.voice_response import Connect, VoiceResponse
 
@@ -176,6 +176,36 @@ def test_only_what_twilio_signed_is_answered(
         assert url in refused.json()["detail"]
         assert call(signature, {"Body": "x" * 70_000}).status_code == 413
     assert "no valid X-Twilio-Signature" in caplog.text
+
+
+def test_the_form_may_be_read_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
+    app = FastAPI()
+    voice = stream()
+
+    @app.post("/before")
+    async def before(request: Request) -> Response:
+        assert (await request.form())["From"] == "+1555"
+        return await voice.handle_incoming_call(request)
+
+    @app.post("/declared")
+    async def declared(request: Request, From: Annotated[str, Form()]) -> Response:  # noqa: N803
+        assert From == "+1555"
+        return await voice.handle_incoming_call(request)
+
+    @app.post("/after")
+    async def after(request: Request) -> Response:
+        answer = await voice.handle_incoming_call(request)
+        assert (await request.form())["From"] == "+1555"
+        return answer
+
+    form = {"From": "+1555", "Empty": "", "To": "+1 é"}
+    with served(voice, app=app) as host:
+        for path in ["/before", "/declared", "/after"]:
+            url = f"http://{host}{path}"
+            headers = {"X-Twilio-Signature": RequestValidator(TOKEN).compute_signature(url, form)}
+            assert httpx.post(url, data=form, headers=headers).status_code == 200
+            assert httpx.post(url, data={**form, "To": ""}, headers=headers).status_code == 403
 
 
 def test_authorize_holds_for_the_webhook_too() -> None:

@@ -99,10 +99,10 @@ def test_odd_chunks_are_joined_and_the_end_is_not_held() -> None:
 def test_whole_frames_wait_for_more_and_are_filled() -> None:
     pacer = make(frame_s=0.2, lead_s=0.2, whole_frames=True)
     pacer.push(audio(0.02), 0.0)
-    assert pacer.due_in(0.0) == pytest.approx(0.2)
+    assert pacer.due_in(0.0) == pytest.approx(0.4)
     pacer.push(audio(0.02), 0.02)
     left = run(pacer, 1.0, 0.02)
-    assert [(round(at_s, 6), len(frame)) for at_s, frame in left] == [(0.2, 1600)]
+    assert [(round(at_s, 6), len(frame)) for at_s, frame in left] == [(0.4, 1600)]
     assert not left[0][1][320:].any()
     assert pacer.sent_s(1.0) == pytest.approx(0.04)
 

@@ -168,7 +168,9 @@ class TestWebSocketTransport(OverSockets):
             link = await self.connect(session)
             began = asyncio.get_running_loop().time()
             link.transport.play(AudioChunk(np.zeros(RATE_HZ, np.int16), RATE_HZ, 1))
-            await asyncio.sleep(1.2)
+            async with asyncio.timeout(10):
+                while sum(length for _, length in link.media) < RATE_HZ:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
             sent_s = 0.0
             for at_s, length in link.media:
                 sent_s += length / RATE_HZ

@@ -40,8 +40,8 @@ class Pacer:
         rate_hz: of the samples, mono.
         frame_s: seconds in a message.
         lead_s: how far ahead of the client's playback messages leave.
-        whole_frames: a frame that is not full waits ``frame_s`` for more, then is filled with
-            silence.
+        whole_frames: a frame that is not full waits for more, as long as two frames last, then
+            is filled with silence.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Pacer:
             return max(0.0, self._end_s - self._lead_s - now_s)
         due_s = self._end_s - SHORT_FRAME_S
         if self._whole:
-            due_s = max(due_s, self._since_s + self._frame_s)
+            due_s = max(due_s, self._since_s + 2 * self._frame_s)
         return max(0.0, due_s - now_s)
 
     def take(self, now_s: float) -> Samples:
