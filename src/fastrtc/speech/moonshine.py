@@ -65,7 +65,7 @@ class MoonshineSTT:
     def stt(self, audio: STTAudio) -> str:
         """The words in ``audio``, "" when there are none.
 
-        Blocks, without the GIL, for about a third of the audio's length on one slow core.
+        Blocks, without the GIL, for a third to a half of the audio's length on two cores.
         """
         samples = mono_16k(audio)
         if len(samples) < MIN_SAMPLES:
