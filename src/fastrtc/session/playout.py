@@ -79,6 +79,7 @@ class Playout:
         self._sent_before_s = 0.0
         self._unsent: deque[tuple[float, AudioChunk]] | None = None
         self._held: list[AudioChunk] | None = None
+        self._final_s: float | None = None
         self.lock = threading.Lock()
         """Keeps the count of what was sent whole while it is read in another thread."""
         self.played_chunks = 0
@@ -133,6 +134,8 @@ class Playout:
 
     def sent_unlocked(self) -> float:
         """:attr:`sent_s` for who has the lock."""
+        if self._final_s is not None:
+            return self._final_s
         transport = self._session.transport_or_none
         return self._sent_before_s + (0.0 if transport is None else transport.sent_s)
 
@@ -141,6 +144,11 @@ class Playout:
         """Seconds not sent yet, held ones included."""
         held_s = sum(chunk.duration_s for chunk in self._held or ())
         return held_s + self._session.transport.queued_s
+
+    def end(self) -> None:
+        """The transport is about to go: what was sent by now is all that ever was."""
+        with self.lock:
+            self._final_s = self.sent_unlocked()
 
     def clear(self) -> float:
         """Drops what was not sent; returns the seconds sent since the last clear."""
@@ -219,6 +227,9 @@ class Playout:
                     timer.cancel()
 
     def _take_back(self) -> float:
+        if self._final_s is not None:
+            sent_s, self._final_s = self._final_s, 0.0
+            return sent_s
         transport = self._session.transport_or_none
         return self._sent_before_s + (0.0 if transport is None else transport.clear())
 

@@ -310,6 +310,7 @@ class Session:
             timer.cancel()
         self._timers.clear()
         self._texts.stop()
+        self.runner.playout.end()
         if self._transport is not None:
             self._transport.close(reason)
         self.handler.detach()

@@ -43,7 +43,8 @@ class Transport(Protocol):
         """Sends text to the client; False when there is no open way, never an exception."""
 
     def close(self, reason: str) -> None:
-        """Ends the connection after what was sent; idempotent. Ends in ``on_closed``."""
+        """Ends the connection after what was sent; idempotent. Ends in ``on_closed``, within which
+        :attr:`sent_s` still counts."""
 
     def stats(self) -> Stats:
         """A snapshot; also after the end."""

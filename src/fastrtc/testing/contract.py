@@ -147,6 +147,30 @@ class TransportContract:
 
         self.run(check())
 
+    def test_what_was_sent_is_known_after_the_end_whoever_ended_it(self) -> None:
+        async def check(by_client: bool) -> None:
+            session, _, link = await self._open()
+            passage = session.begin_passage(recallable=False)
+            session.runner.playout.put((RATE_HZ, np.zeros(RATE_HZ * 2, np.int16)))
+            await asyncio.sleep(0.4)
+            before_s = passage.played_s
+            assert abs(before_s - 0.4) < self.tolerance_s
+            if by_client:
+                await link.leave()
+            else:
+                session.close("checked")
+            async with asyncio.timeout(5):
+                while session.state != "closed":  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await session.wait_ended()
+            played_s = passage.played_s
+            assert before_s <= played_s < 1.0
+            await asyncio.sleep(0.3)
+            assert passage.played_s == played_s, "nothing is sent after the end"
+
+        for by_client in (False, True):
+            self.run(check(by_client))
+
     def test_text_goes_both_ways_in_order(self) -> None:
         async def check() -> None:
             session, handler, link = await self._open()

@@ -118,9 +118,10 @@ class MemoryTransport:
     def close(self, reason: str) -> None:
         """Ends; what was still queued is not heard."""
         if not self.closed:
-            self.clear()
             self.closed = True
+            # First: the session still reads how much was sent.
             self.session.on_closed(reason)
+            self.clear()
             self._on_closed()
 
     def stats(self) -> Stats:

@@ -155,13 +155,14 @@ class SocketTransport:
     def close(self, reason: str, code: int = 1000) -> None:
         """Ends the connection once the messages that wait are sent; idempotent."""
         if not self._closed:
-            self._pacer.clear(self._loop.time())
             self._closed = True
             self._reason, self._code = reason, code
             self._watch.cancel()
             self.ended.set_result(None)
             self._wake()
+            # First: the session still reads how much was sent.
             self._session.on_closed(reason)
+            self._pacer.clear(self._loop.time())
 
     def stats(self) -> Stats:
         """What went in and out."""
