@@ -47,7 +47,7 @@ async def answer_incoming(
     token = environment.get(AUTH_TOKEN_VARIABLE, "")
     if token and provider.lower() == "twilio":
         url = address.http(request.url.query)
-        form = parse_qsl((await _body(request)).decode("utf-8", "replace"), keep_blank_values=True)
+        form = await _form(request)
         if not twilio_signed(request.headers.get("x-twilio-signature", ""), token, url, form):
             logger.warning("a call was refused: no valid X-Twilio-Signature for %s", url)
             raise HTTPException(
@@ -66,10 +66,18 @@ async def answer_incoming(
     return Response(body, media_type=media_type)
 
 
-async def _body(request: Request) -> bytes:
+async def _form(request: Request) -> list[tuple[str, str]]:
+    """The fields of the body, whether or not somebody has read them already."""
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
-    return bytes(raw)
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > MAX_BODY_BYTES:
+                raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+    except RuntimeError:
+        # The application's route, or authorize, called request.form(), which keeps its result.
+        fields = (await request.form()).multi_items()
+        return [(name, value) for name, value in fields if isinstance(value, str)]
+    # Where Starlette keeps what it has read: the application may still ask for it.
+    request._body = bytes(raw)
+    return parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True)
