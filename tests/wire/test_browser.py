@@ -37,6 +37,11 @@ def test_the_form_of_the_original_is_mulaw_at_the_handlers_rates() -> None:
     assert json.loads(wire.sound(b"\xff\x00")) == json.loads(media)
     assert wire.parse(b"\x01") == Sound(b"\x01")
     assert wire.mark("x") is None
+    # Android's Base64.DEFAULT and Python's encodebytes break lines.
+    broken = base64.encodebytes(bytes(160)).decode()
+    assert broken.count("\n") > 1
+    media = json.dumps({"event": "media", "media": {"payload": broken}})
+    assert wire.parse(media) == Sound(bytes(160))
 
 
 @pytest.mark.parametrize("encoding", ["mulaw", "pcm16", "opus"])

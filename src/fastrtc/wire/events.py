@@ -174,13 +174,13 @@ def field(message: dict[str, Any], *path: str) -> str:
 
 
 def from_base64(text: str) -> bytes:
-    """The bytes of a payload.
+    """The bytes of a payload; encoders may have broken it into lines.
 
     Raises:
         WireError: it is not base64.
     """
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise WireError(f"the media payload is not base64: {error}") from None
 
