@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from fastrtc.errors import FeatureUnavailable, UnsupportedMedia
 from fastrtc.handlers.base import StreamHandlerBase
@@ -222,7 +223,7 @@ class Stream:
         """Answers an offer or takes a candidate, for those who route it themselves.
 
         Args:
-            body: :class:`Body`, or a dict of that form.
+            body: :class:`Body`, or a dict or pydantic model of that form.
             request: the HTTP request, needed when the stream has ``authorize``.
 
         Returns:
@@ -233,7 +234,8 @@ class Stream:
             pydantic.ValidationError: ``body`` is not of that form.
         """
         principal = await authorise(self.authorize, request)
-        status, answer = await answer_offer(self._offers, Body.model_validate(body), principal)
+        fields = body.model_dump() if isinstance(body, BaseModel) else body
+        status, answer = await answer_offer(self._offers, Body.model_validate(fields), principal)
         return answer if status == 200 else JSONResponse(answer, status_code=status)
 
     async def websocket_offer(self, websocket: WebSocket) -> None:

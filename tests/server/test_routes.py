@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI, HTTPException, Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from fastrtc import Stream
 from memory_door import MemoryDoor, offer
@@ -247,6 +248,21 @@ async def test_the_lifespan_ends_sessions_and_the_applications_own_goes_on() -> 
         assert session.handler.events == ["start_up", "shutdown"]  # type: ignore[attr-defined]
         assert "end_stream" in door.transports["me"].texts[-1]
     assert events == ["start", "end with 0 sessions"] * 2
+
+
+async def test_a_route_may_have_a_model_of_its_own(served: Any) -> None:
+    class Own(BaseModel):
+        type: str
+        webrtc_id: str
+        sdp: str | None = None
+        visitor: str = "anybody"
+
+    _, stream, _ = served
+    answer = await stream.offer(Own(**OFFER))  # type: ignore[arg-type]
+    assert answer == {"sdp": "answer", "type": "answer"}
+    assert "me" in stream.sessions
+    with pytest.raises(ValidationError):
+        await stream.offer(Own(type="rumour", webrtc_id="me"))  # type: ignore[arg-type]
 
 
 async def test_a_draining_stream_takes_nobody_and_waits_for_who_is_there() -> None:
