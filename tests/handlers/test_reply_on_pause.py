@@ -140,6 +140,37 @@ def test_inputs_fit_the_function() -> None:
     run(check())
 
 
+@pytest.mark.parametrize("needs_args", [False, True])
+def test_after_an_interruption_the_inputs_are_new(needs_args: bool) -> None:
+    got: list[int] = []
+
+    async def reply(audio: Any, number: int = 0) -> Any:
+        got.append(number)
+        while True:
+            yield 24000, SOUND
+
+    async def answer(served: Stream, client: MemoryClient) -> None:
+        answered = 0
+        while True:
+            asked = sum(message["type"] == "send_input" for message in client.messages)
+            if asked > answered:
+                answered = asked
+                await asyncio.sleep(0.05)
+                served.set_input("me", answered)
+            await asyncio.sleep(0.01)
+
+    async def check() -> None:
+        served = stream(reply, needs_args=needs_args)
+        async with MemoryClient(served, "me") as client:
+            page = asyncio.create_task(answer(served, client))
+            for _ in range(3):
+                await client.send_audio(np.concatenate((clip("go-forward"), silence(1.5))))
+            page.cancel()
+            assert got == [1, 2, 3]
+
+    run(check())
+
+
 def test_optional_inputs_are_not_waited_for_long() -> None:
     async def check() -> None:
         voices = []

@@ -5,6 +5,7 @@ Knows what to ask the client for and how long to wait; starts no reply.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any, Final
@@ -84,12 +85,12 @@ class ReplyCalls:
             return
         if self._needs_args or fit.missing(len(handler.latest_args) - 1):
             await handler.wait_for_args()
-            return
-        try:
-            await handler.wait_for_args(OPTIONAL_INPUTS_S)
-        except InputsTimeout:
-            # It has inputs from before, or defaults.
-            return
+        else:
+            # Without an answer it has inputs from before, or defaults.
+            with contextlib.suppress(InputsTimeout):
+                await handler.wait_for_args(OPTIONAL_INPUTS_S)
+        # Taken: however this reply ends, the next one asks anew.
+        handler.args_set.clear()
 
 
 async def _call(lane: CallLane, fn: Callable[..., Any], *args: Any) -> Any:
