@@ -16,8 +16,10 @@ const WORDS = {
 const SHOW_TRIP_EVERY_MS = 1000;
 /** What the server's log messages say of the turn. @type {Record<string, Turn>} */
 const TURNS = { started_talking: "you", pause_detected: "thinking", response_starting: "speaking" };
-/** A reply that was not heard for so long is over. */
+/** A reply that was heard, and then not for so long, is over. */
 const REPLY_OVER_MS = 900;
+/** So is one of which nothing was heard for so long. */
+const REPLY_LOST_MS = 5000;
 const AUDIBLE = 0.05;
 
 /** @typedef {"listening" | "you" | "thinking" | "speaking" | null} Turn */
@@ -36,7 +38,7 @@ const meters = new Map();
 let outputs = null;
 /** @type {Turn} */
 let turn = null;
-let lastHeardAt = 0;
+let replyOverAt = 0;
 
 element("toggle").addEventListener("click", () => {
   if (call && !call.closed) call.close();
@@ -94,8 +96,8 @@ function show(shown) {
 function draw(shown) {
   if (shown !== call || shown.closed) return;
   for (const [id, meter] of meters) level(id, meter.level());
-  if ((meters.get("heard")?.level() ?? 0) > AUDIBLE) lastHeardAt = performance.now();
-  if (turn === "speaking" && performance.now() - lastHeardAt > REPLY_OVER_MS) take("listening");
+  if ((meters.get("heard")?.level() ?? 0) > AUDIBLE) replyOverAt = performance.now() + REPLY_OVER_MS;
+  if (turn === "speaking" && performance.now() > replyOverAt) take("listening");
   requestAnimationFrame(() => draw(shown));
 }
 
@@ -103,7 +105,7 @@ function draw(shown) {
 function follow(message) {
   const { type, data } = /** @type {{ type?: string, data?: string }} */ (message ?? {});
   const next = type === "log" ? TURNS[data ?? ""] : undefined;
-  if (next === "speaking") lastHeardAt = performance.now();
+  if (next === "speaking") replyOverAt = performance.now() + REPLY_LOST_MS;
   if (next) take(next);
 }
 
