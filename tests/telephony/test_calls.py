@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,45 @@ def test_nonsense_is_ignored_and_never_answered(caplog: pytest.LogCaptureFixture
         asyncio.run(call(host))
     assert caplog.text.count("bad message on a telephone's WebSocket") == 2
     assert office.made[0].events == ["start_up", "shutdown"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "start", "told"),
+    [
+        ("", {"event": "start", "stream_id": "1", "start": {"media_format": {}}}, "encoding"),
+        (
+            "",
+            {
+                "event": "start",
+                "stream_id": "1",
+                "start": {"media_format": {"encoding": "G722", "sample_rate": 8000}},
+            },
+            "PCMU",
+        ),
+        ("", {"event": "websocket:connected", "content-type": "audio/opus"}, "content-type"),
+        ("", {"event": "start", "callId": "1"}, "begins no stream"),
+        ("?provider=telnyx", {"event": "start", "streamSid": "1"}, "missing"),
+    ],
+)
+def test_a_call_that_cannot_be_served_ends_at_once(
+    provider: str, start: dict[str, Any], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody listens to half a minute of silence."""
+
+    async def call(host: str) -> None:
+        async with connect(f"ws://{host}{DOOR}{provider}") as socket:
+            await socket.send('{"event": "connected"}')
+            await socket.send(json.dumps(start))
+            async with asyncio.timeout(5):
+                await socket.wait_closed()
+            assert socket.close_code == 1008
+            assert "cannot be served" in (socket.close_reason or "")
+
+    with served(Office()) as host:
+        asyncio.run(call(host))
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert told in errors[0].getMessage()
 
 
 def test_a_named_provider_and_an_unknown_one() -> None:

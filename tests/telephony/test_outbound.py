@@ -106,6 +106,7 @@ def test_telnyx(provider: Provider) -> None:
         "from": "+1800",
         "stream_url": STREAM,
         "stream_track": "inbound_track",
+        "stream_codec": "PCMU",
         "stream_bidirectional_mode": "rtp",
         "stream_bidirectional_codec": "PCMU",
     }

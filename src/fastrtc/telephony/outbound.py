@@ -175,6 +175,7 @@ def _dial_telnyx(account: Account, to: str, from_: str, where: str) -> _Request:
         "from": from_,
         "stream_url": f"wss://{where}/telephone/handler",
         "stream_track": "inbound_track",
+        "stream_codec": "PCMU",
         "stream_bidirectional_mode": "rtp",
         "stream_bidirectional_codec": "PCMU",
     }

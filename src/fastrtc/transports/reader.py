@@ -27,6 +27,7 @@ from fastrtc.wire.events import (
     Started,
     Stopped,
     Text,
+    Unservable,
     Wire,
     WireError,
 )
@@ -176,7 +177,8 @@ class _Reader:
         """The client's start.
 
         Raises:
-            _End: it says goodbye before that, takes too long, or talks nonsense.
+            _End: it says goodbye before that, takes too long, talks nonsense, or is a telephone
+                that cannot be served: the caller would hear nothing until the time is over.
             _Gone: it leaves.
         """
         try:
@@ -199,6 +201,9 @@ class _Reader:
                 self.wire = detect(message)
             return None if self.wire is None else self.wire.parse(message)
         except WireError as error:
+            if isinstance(error, Unservable) or (self.wire and not self.can_be_answered):
+                logger.error("a telephone's stream cannot be served: %s", error)
+                raise _End(f"cannot be served: {error}", POLICY) from None
             await _answer(self._socket, self._complaint(error))
             return None
 

@@ -24,6 +24,7 @@ __all__ = [
     "Started",
     "Stopped",
     "Text",
+    "Unservable",
     "Wire",
     "WireError",
     "field",
@@ -37,6 +38,10 @@ Message: TypeAlias = str | bytes
 
 class WireError(ValueError):
     """A message that is not what its sender's protocol says; the text tells the sender."""
+
+
+class Unservable(WireError):
+    """A telephone's start that we cannot serve, and after which no better one comes."""
 
 
 @dataclass(frozen=True)

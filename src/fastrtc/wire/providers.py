@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from fastrtc.wire.events import Message, Wire, WireError, read_json
+from fastrtc.wire.events import Message, Unservable, Wire, WireError, read_json
 from fastrtc.wire.exotel import ExotelWire
 from fastrtc.wire.plivo import PlivoWire
 from fastrtc.wire.telnyx import TelnyxWire
@@ -41,7 +41,8 @@ def detect(message: Message) -> Wire | None:
     Twilio, Telnyx and Exotel begin with much the same ``connected``; their ``start`` decides.
 
     Raises:
-        WireError: no provider begins like this.
+        WireError: no provider begins like this; :class:`~fastrtc.wire.events.Unservable` if it
+            is a start all the same.
     """
     value = read_json(message, "a telephone provider")
     event = value.get("event")
@@ -58,7 +59,8 @@ def detect(message: Message) -> Wire | None:
         return PlivoWire()
     if event == "connected":
         return None
-    raise WireError(
+    kind = Unservable if event == "start" else WireError
+    raise kind(
         f"event {str(event)[:40]!r} begins no stream of {', '.join(PROVIDERS)}; the provider can "
         "be named with ?provider="
     )
