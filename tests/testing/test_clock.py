@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sys
 import time
 
 import pytest
@@ -32,6 +33,22 @@ def test_time_stands_while_a_thread_works() -> None:
         await asyncio.to_thread(time.sleep, 0.02)
         assert ticks == []
         assert loop.time() == 0
+
+    run(check())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the states of threads are known on Linux")
+def test_time_stands_while_a_thread_works_for_long() -> None:
+    def work() -> None:
+        end_s = time.monotonic() + 4 * clock.PATIENCE_S
+        while time.monotonic() < end_s:
+            pass
+
+    async def check() -> None:
+        ticks: list[int] = []
+        asyncio.get_running_loop().call_later(0.001, ticks.append, 1)
+        await call_sync(work)
+        assert ticks == []
 
     run(check())
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 from fastrtc.session.workers import pool
@@ -25,6 +27,8 @@ MODEL_PATIENCE_S: Final = 2.0
 """The same for a model that was asked something."""
 AGAIN_S: Final = 0.005
 """Real seconds that blocked calls get after each step, to notice what the step did."""
+LONGEST_PATIENCE: Final = 20
+"""How often those are extended for threads that are at work."""
 STUCK_S: Final = 10.0
 """Real seconds after which a loop that nothing can wake is declared stuck."""
 
@@ -64,12 +68,34 @@ class _VirtualSelector(selectors.DefaultSelector):
         if not calls:
             return []
         if calls <= self._known_to_block:
-            return super().select(AGAIN_S)
+            return self._select_patiently(AGAIN_S)
         asked = models - self._known_to_block
-        ready = super().select(MODEL_PATIENCE_S if asked else PATIENCE_S)
+        ready = self._select_patiently(MODEL_PATIENCE_S if asked else PATIENCE_S)
         if not ready:
             self._known_to_block |= calls
         return ready
+
+    def _select_patiently(self, patience_s: float) -> Any:
+        """Waits again and again while a thread works, or waits for a core on a busy machine."""
+        for _ in range(LONGEST_PATIENCE):
+            ready = super().select(patience_s)
+            if ready or not _a_thread_runs():
+                return ready
+        return []
+
+
+def _a_thread_runs() -> bool:
+    """Whether a thread of this process but the caller's could run now; False where nobody tells."""
+    own = str(threading.get_native_id())
+    for stat in Path("/proc/self/task").glob("*/stat"):
+        if stat.parent.name != own:
+            try:
+                state = stat.read_text().rpartition(")")[2].split()[0]
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended
+            if state in "RD":
+                return True
+    return False
 
 
 class VirtualClockLoop(asyncio.SelectorEventLoop):
