@@ -461,6 +461,88 @@ def test_a_model_that_fails_is_loud() -> None:
     run(check())
 
 
+class Failing:
+    """Loud windows are speech; each stream of it fails after so many windows."""
+
+    def __init__(self, *lengths: int) -> None:
+        self.lengths = list(lengths)
+
+    def stream(self) -> Any:
+        model = self
+
+        class Stream:
+            left = model.lengths.pop(0)
+
+            def push(self, window: Any) -> float:
+                self.left -= 1
+                if self.left < 0:
+                    raise RuntimeError("out of memory")
+                return float(np.abs(window).max() > 0.02)
+
+            def reset(self) -> None:
+                pass
+
+        return Stream()
+
+
+def test_a_model_that_fails_is_asked_once_more_and_no_turn_hangs() -> None:
+    """It fails in the middle of the first turn."""
+
+    async def check() -> None:
+        talk = Talk()
+        words = clip("austen-0870")[: 2 * RATE_HZ]
+        async with MemoryClient(stream(talk.sync, model=Failing(50, 10_000))) as client:
+            await client.send_audio(np.concatenate((words, silence(3))))
+            assert contains(talk.turns[0], words[:RATE_HZ])
+            before = len(talk.turns)
+            await client.send_audio(np.concatenate((clip("go-forward"), silence(2))))
+            assert len(talk.turns) == before + 1
+            assert contains(talk.turns[-1], clip("go-forward"))
+            assert len(errors(client)) == 1
+            hearing = client.handler.turns._hearing  # type: ignore[attr-defined]
+            assert hearing.audio.end_s - hearing.audio.start_s < 2
+
+    run(check())
+
+
+def test_a_model_that_fails_again_ends_the_session() -> None:
+    async def check() -> None:
+        async with MemoryClient(stream(Talk().sync, model=Failing(50, 50))) as client:
+            await client.send_audio(np.concatenate((clip("austen-0870"), silence(5))))
+            assert client.state == "closed"
+            assert len(errors(client)) == 1
+            ended = [m["data"] for m in client.messages if m["type"] == "end_stream"]
+            assert len(ended) == 1
+            assert "out of memory" in ended[0]
+
+    run(check())
+
+
+def test_a_model_that_fails_in_a_pause_of_the_reply_lets_it_go_on() -> None:
+    async def check() -> None:
+        talk = Talk(50)
+        said = np.concatenate((clip("go-forward"), silence(1.5)))
+        served = stream(
+            talk.sync,
+            # In the cough, after what pauses the reply.
+            model=Failing(round((len(said) / RATE_HZ + 0.3) / 0.032), 10_000),
+            resume_after_s=0.5,
+            algo_options=AlgoOptions(started_talking_threshold=0.5),
+        )
+        async with MemoryClient(served) as client:
+            await client.send_audio(said)
+            assert client.played
+            await client.send_audio(clip("go-forward")[: RATE_HZ * 4 // 10])
+            paused_at = len(client.heard())
+            await client.listen(0.2)
+            assert len(client.heard()) == paused_at
+            await client.listen(8)
+            assert np.array_equal(client.heard(), np.tile(SOUND, 50))
+            assert len(errors(client)) == 1
+
+    run(check())
+
+
 class Loudness:
     """A user's own model: whatever is loud is speech."""
 

@@ -59,6 +59,7 @@ class Hearing:
         self._turn_s = self._over_s = 0.0
         self._heard_at_s = 0.0
         self._mute_timer: asyncio.TimerHandle | None = None
+        self._has_failed = False
         self._closed = False
 
     @property
@@ -127,8 +128,9 @@ class Hearing:
 
     def _push(self, samples: Samples) -> None:
         audio = self.audio
-        if self._feed is None:
-            self._feed = open_vad(
+        feed = self._feed
+        if feed is None:
+            feed = self._feed = open_vad(
                 self._model,
                 audio.rate_hz,
                 deliver=self.on_windows,
@@ -137,10 +139,25 @@ class Hearing:
                 span_s=self._settings.algo.audio_chunk_duration,
             )
         audio.push(samples)
-        self._feed.push(mono(samples, audio.channels))
+        feed.push(mono(samples, audio.channels))
 
     def _on_error(self, error: BaseException) -> None:
+        """The model may be asked once more; without one a session is deaf, and ends."""
+        if self._has_failed:
+            self._session.fail(f"voice activity detection failed again: {error}")
+            return
+        self._has_failed = True
         self._session.failed("voice activity detection", error)
+        self._feed = None
+        self.begin_afresh()
+
+    def begin_afresh(self) -> None:
+        """The turn ends here, as far as it was heard; what comes is heard anew."""
+        if self.talking:
+            self.note(self.detector.finish())
+        self.detector = self._settings.detector()
+        self.detector.now_s = self._over_s = self.audio.end_s
+        self.audio.forget_before(self._over_s)
 
     def _watch_for_muteness(self, delay_s: float) -> None:
         if self._mute_timer is not None:

@@ -88,6 +88,15 @@ class StopWordHearing(Hearing):
         else:
             self.audio.forget_before(max(self._over_s, self.detector.now_s - KEEP_S))
 
+    def begin_afresh(self) -> None:
+        """As in :class:`Hearing`; what was said asleep goes nowhere."""
+        if not self._is_awake:
+            self.detector.finish()
+        super().begin_afresh()
+        self._is_awake = False
+        self._asked_s = self.detector.now_s
+        self._windows.clear()
+
     def _push_awake(self, probability: float) -> None:
         for event in self.detector.push(probability):
             self.note(event)
