@@ -175,10 +175,21 @@ def test_a_refusal_is_raised_with_its_answer(provider: Provider, name: str) -> N
     provider.answer = (401, "who are you?")
     with pytest.raises(CallFailed, match=f"{name} refused to dial.*401: who are you"):
         dial()
-    for nonsense in ["<html>", "[]", "{}", '{"data": 1, "call": []}']:
+    empty = '{"sid": "", "request_uuid": "", "uuid": "", "data": {"call_control_id": ""}}'
+    for nonsense in ["<html>", "[]", "{}", '{"data": 1, "call": []}', empty]:
         provider.answer = (200, nonsense)
         with pytest.raises(CallFailed, match=name):
             dial()
+
+
+@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize("nothing", ["", " ", ".", ".."])
+def test_no_id_ends_no_call(provider: Provider, name: str, nothing: str) -> None:
+    """``DELETE /Call//`` would end every call of the account."""
+    account = Account(name, id="ID", secret="SECRET", base_url=provider.url)
+    with pytest.raises(ValueError, match="call_id"):
+        asyncio.run(hang_up(account, nothing))
+    assert provider.requests == []
 
 
 def test_what_cannot_be_done_is_told() -> None:

@@ -108,7 +108,7 @@ async def place_call(
     answer: Any = await _send(account, request, "dial", client)
     for key in request.found_at:
         answer = answer.get(key) if isinstance(answer, dict) else None
-    if not isinstance(answer, str):
+    if not isinstance(answer, str) or not answer.strip():
         raise CallFailed(
             f"{account.provider} dialled, but its answer has no {'.'.join(request.found_at)}"
         )
@@ -128,7 +128,10 @@ async def hang_up(
     Raises:
         CallFailed: the provider cannot be reached or refuses; with its answer.
         FeatureUnavailable: the provider has no such request.
+        ValueError: ``call_id`` is empty, which with Plivo would mean every call of the account.
     """
+    if not call_id.strip(" ./"):
+        raise ValueError(f"call_id is {call_id!r}; it has to be what place_call() returned")
     await _send(
         account, _END[account.provider](account, quote(call_id, safe="")), "hang up", client
     )
