@@ -205,6 +205,9 @@ class Telnyx(Twilio):
 
     def take(self, message: Any) -> tuple[str, Any]:
         assert "streamSid" not in message
+        if message["event"] == "media":
+            pcmu = base64.b64decode(message["media"]["payload"])
+            assert len(pcmu) >= 160, "Telnyx takes messages of at least 20 ms"
         return super().take({**message, "streamSid": self.id})
 
 

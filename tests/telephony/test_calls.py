@@ -60,6 +60,8 @@ class Agent(AsyncStreamHandler):
         elif digit == "2":
             self.interrupted_at_s = time.monotonic()
             self.played += [self.played_s, self.clear_queue()]
+        elif digit == "4":
+            self.queue.put_nowait((24_000, np.full(1000, 8000, np.int16)))
         elif digit == "3":
             self.session.close("hung up", "bye")  # type: ignore[attr-defined]
 
@@ -152,6 +154,19 @@ def test_an_interruption_is_silence_at_the_ear() -> None:
     office = Office(echoes=False, concurrency_limit=None)
     with served(office) as host:
         asyncio.run(calls(host))
+
+
+@pytest.mark.parametrize("phone", PHONES)
+def test_a_short_word_comes_in_messages_that_the_provider_takes(phone: type[Phone]) -> None:
+    """The phones refuse shorter ones than their documentation allows."""
+
+    async def call(host: str) -> None:
+        async with phone(f"ws://{host}{DOOR}") as caller:
+            await caller.press("4")
+            await until(lambda: sum(map(len, caller.received)) >= phone.rate_hz // 24)
+
+    with served(Office(echoes=False)) as host:
+        asyncio.run(call(host))
 
 
 def test_marks_correct_what_was_played() -> None:

@@ -40,7 +40,8 @@ class TelnyxWire:
     name = "telnyx"
     kind: Literal["websocket", "phone"] = "phone"
     frame_s = 0.02
-    whole_frames = False
+    whole_frames = True
+    """Telnyx wants messages of at least 20 ms."""
 
     def __init__(self) -> None:
         self.heard: AudioFormat | None = None
