@@ -163,7 +163,7 @@ def test_a_short_word_comes_in_messages_that_the_provider_takes(phone: type[Phon
     async def call(host: str) -> None:
         async with phone(f"ws://{host}{DOOR}") as caller:
             await caller.press("4")
-            await until(lambda: sum(map(len, caller.received)) >= phone.rate_hz // 24)
+            await until(lambda: sum(map(len, caller.received)) > phone.rate_hz // 40)
 
     with served(Office(echoes=False)) as host:
         asyncio.run(call(host))
