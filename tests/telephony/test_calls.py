@@ -61,7 +61,7 @@ class Agent(AsyncStreamHandler):
             self.interrupted_at_s = time.monotonic()
             self.played += [self.played_s, self.clear_queue()]
         elif digit == "4":
-            self.queue.put_nowait((24_000, np.full(1000, 8000, np.int16)))
+            self.queue.put_nowait((24_000, np.full(800, 8000, np.int16)))
         elif digit == "3":
             self.session.close("hung up", "bye")  # type: ignore[attr-defined]
 
