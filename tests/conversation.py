@@ -5,6 +5,7 @@ Speech is measured by its energy, which no code under test knows of.
 
 from __future__ import annotations
 
+import asyncio
 import wave
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastrtc import Stream
+from fastrtc import Stream, get_current_context
 from fastrtc.handlers.reply_on_pause import ReplyOnPause
 from fastrtc.testing import MemoryClient
 
@@ -53,6 +54,13 @@ def errors(client: MemoryClient) -> list[str]:
 def contains(heard: Samples, said: Samples) -> bool:
     """Whether ``said`` stands in ``heard``, sample for sample."""
     return heard.tobytes().find(said.tobytes()) >= 0
+
+
+def take_time(duration_s: float) -> None:
+    """Lasts ``duration_s`` on the loop's clock; for what a session calls in a thread."""
+    session = get_current_context().session
+    assert session is not None
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(duration_s), session.loop).result()
 
 
 class Talk:

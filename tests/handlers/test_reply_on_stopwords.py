@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conversation import RATE_HZ, Samples, Talk, clip, contains, errors, logs, silence
+from conversation import RATE_HZ, Samples, Talk, clip, contains, errors, logs, silence, take_time
 from fastrtc import ReplyOnStopWords, Stream
 from fastrtc.handlers.stop_words import contains_phrase
 from fastrtc.testing import MemoryClient, run
@@ -21,14 +21,18 @@ OTHER = clip("austen-0930")
 class Hears:
     """Recognises the wake clip, and says a sentence for it; anything else is "mumble"."""
 
-    def __init__(self, sentence: str = "Hey, Computer! Listen.") -> None:
+    def __init__(self, sentence: str = "Hey, Computer! Listen.", share: float = 0.0) -> None:
         self.sentence = sentence
+        self.share = share
+        """How long it takes for a second of audio."""
         self.asked = 0
 
     def stt(self, audio: Any) -> str:
         rate_hz, samples = audio
         assert rate_hz == RATE_HZ
         self.asked += 1
+        if self.share:
+            take_time(self.share * samples.size / rate_hz)
         heard = contains(samples[0], WAKE[: len(WAKE) - RATE_HZ // 10])
         return self.sentence if heard else "mumble"
 
@@ -106,6 +110,23 @@ def test_words_that_follow_the_stop_word_at_once_are_all_there(before_s: float) 
             assert len(talk.turns) == 1
             assert contains(talk.turns[0], OTHER)
             assert not contains(talk.turns[0], WAKE[: RATE_HZ // 2])
+
+    run(check())
+
+
+@pytest.mark.parametrize(("before_s", "share"), [(0.9, 0.35), (0.3, 0.7)])
+def test_a_stop_word_is_heard_however_slow_the_recogniser(before_s: float, share: float) -> None:
+    """It is still busy with what was said before when the user falls silent after the word."""
+
+    async def check() -> None:
+        talk = Talk(3)
+        before = WORDS[: round(before_s * RATE_HZ)]
+        async with MemoryClient(stream(talk, Hears(share=share))) as client:
+            await client.send_audio(np.concatenate((silence(0.5), before, WAKE, silence(10))))
+            assert [m["type"] for m in client.messages].count("stopword") == 1
+            await client.send_audio(np.concatenate((OTHER, silence(3))))
+            assert len(talk.turns) == 1
+            assert contains(talk.turns[0], OTHER)
 
     run(check())
 

@@ -73,6 +73,7 @@ class StopWordHearing(Hearing):
         self._on_stop_word = on_stop_word
         self._is_awake = False
         self._is_asking = False
+        self._unasked: tuple[float, float, float] | None = None
         self._asked_s = 0.0
         self._windows: deque[tuple[float, float]] = deque(maxlen=round(KEEP_S / WINDOW_S))
 
@@ -94,6 +95,7 @@ class StopWordHearing(Hearing):
             self.detector.finish()
         super().begin_afresh()
         self._is_awake = False
+        self._unasked = None
         self._asked_s = self.detector.now_s
         self._windows.clear()
 
@@ -114,17 +116,25 @@ class StopWordHearing(Hearing):
             self._watch_for_muteness(MUTE_S)
         is_over = any(isinstance(event, Over) for event in events)
         waited_s = detector.now_s - max(self._asked_s, candidate_s)
-        if is_over or (detector.talking and waited_s >= self._settings.algo.audio_chunk_duration):
+        is_due = detector.talking and waited_s >= self._settings.algo.audio_chunk_duration
+        if is_over or (is_due and not self._is_asking):
             self._ask(candidate_s)
 
     def _ask(self, candidate_s: float) -> None:
-        if self._is_asking or self._closed:
-            return
+        """Asks about what is new, when the recogniser is done with what it was asked before."""
         now_s = self.detector.now_s
-        start_s = max(candidate_s - self._settings.preroll_s, now_s - SPAN_S, self._over_s)
+        start_s = max(candidate_s - self._settings.preroll_s, self._over_s)
         before_s, self._asked_s = max(self._asked_s, start_s), now_s
-        self._is_asking = True
-        self._session.spawn(self._look(start_s, before_s, now_s))
+        if self._unasked is not None:
+            start_s, before_s, _ = self._unasked
+        self._unasked = (max(start_s, now_s - SPAN_S), max(before_s, now_s - SPAN_S), now_s)
+        self._ask_next()
+
+    def _ask_next(self) -> None:
+        if self._unasked is not None and not self._is_asking and not self._closed:
+            self._is_asking = True
+            span, self._unasked = self._unasked, None
+            self._session.spawn(self._look(*span))
 
     async def _look(self, start_s: float, before_s: float, end_s: float) -> None:
         """Looks for a stop word, and for where in the newest audio it ends."""
@@ -142,6 +152,7 @@ class StopWordHearing(Hearing):
             self._session.failed("stop word recognition", error)
         finally:
             self._is_asking = False
+            self._ask_next()
 
     async def _hears(self, start_s: float, end_s: float) -> bool:
         audio = self.mixed(self.audio.between(start_s, end_s))
@@ -157,6 +168,7 @@ class StopWordHearing(Hearing):
         if self._closed or self._is_awake:
             return
         self._is_awake = True
+        self._unasked = None
         self._over_s = max(self._over_s, cut_s)
         self._on_stop_word()
         self.on_event(Onset())
