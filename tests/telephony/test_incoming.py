@@ -79,6 +79,8 @@ def forwarded(**headers: str) -> dict[str, str]:
         ("b.org", forwarded(proto="https", port="8443"), "https://b.org:8443/x"),
         ("b.org:81", forwarded(proto="https", port="8443"), "https://b.org:81/x"),
         ("b.org", forwarded(proto="https", port="443"), "https://b.org/x"),
+        ("b.org", forwarded(proto="https", port="80"), "https://b.org/x"),
+        ("b.org", forwarded(proto="http", port="443"), "http://b.org/x"),
         ("b.org", forwarded(prefix="/pre/"), "https://b.org/pre/x"),
     ],
 )
@@ -150,9 +152,26 @@ def test_providers_that_ask_by_get() -> None:
 
 
 def test_a_server_with_a_root_path() -> None:
-    with served(stream(), root_path="/api") as host:
-        answer = httpx.post(f"http://{host}/telephone/incoming", headers={"Host": "a.com"})
-        assert stream_url(answer.text) == "wss://a.com/api/telephone/handler"
+    app = FastAPI()
+    voice = stream()
+    app.post("/own")(voice.handle_incoming_call)
+    with served(voice, app=app, root_path="/api") as host:
+        for path in ["/telephone/incoming", "/own"]:
+            answer = httpx.post(f"http://{host}{path}", headers={"Host": "a.com"})
+            assert stream_url(answer.text) == "wss://a.com/api/telephone/handler"
+
+
+def test_a_route_of_ones_own_behind_a_prefix() -> None:
+    outer, inner = FastAPI(), FastAPI()
+    voice = stream()
+    voice.mount(inner, "/voice")
+    inner.post("/own")(voice.handle_incoming_call)
+    outer.mount("/sub", inner)
+    headers = {"Host": "a.com", "X-Forwarded-Prefix": "/pre"}
+    with served(app=outer) as host:
+        for path in ["/sub/own", "/sub/voice/telephone/incoming"]:
+            answer = httpx.post(f"http://{host}{path}", headers=headers)
+            assert stream_url(answer.text) == "wss://a.com/pre/sub/voice/telephone/handler"
 
 
 def test_only_what_twilio_signed_is_answered(
@@ -176,6 +195,39 @@ def test_only_what_twilio_signed_is_answered(
         assert url in refused.json()["detail"]
         assert call(signature, {"Body": "x" * 70_000}).status_code == 413
     assert "no valid X-Twilio-Signature" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("port", "outside"), [("8000", "b.org"), ("80", "b.org"), ("8443", "b.org:8443")]
+)
+def test_the_signature_tells_whose_port_a_proxy_names(
+    monkeypatch: pytest.MonkeyPatch, port: str, outside: str
+) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
+    signature = RequestValidator(TOKEN).compute_signature(
+        f"https://{outside}/telephone/incoming", {}
+    )
+    proxy = {"Host": "b.org", "X-Forwarded-Proto": "https", "X-Forwarded-Port": port}
+    with served(stream()) as host:
+        url = f"http://{host}/telephone/incoming"
+        answer = httpx.post(url, headers={**proxy, "X-Twilio-Signature": signature})
+    assert stream_url(answer.text) == f"wss://{outside}/telephone/handler"
+
+
+def test_a_path_is_signed_and_answered_as_it_is_spelt_in_a_url(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
+    app = FastAPI()
+    voice = stream()
+    voice.mount(app, "/café x")
+    app.post("/ruf/an/ä")(voice.handle_incoming_call)
+    with served(app=app) as host:
+        for path in ["/caf%C3%A9%20x/telephone/incoming", "/ruf/an/%C3%A4"]:
+            url = f"http://{host}{path}"
+            signature = RequestValidator(TOKEN).compute_signature(url, {})
+            answer = httpx.post(url, headers={"X-Twilio-Signature": signature})
+            assert stream_url(answer.text) == f"ws://{host}/caf%C3%A9%20x/telephone/handler"
 
 
 def test_the_form_may_be_read_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
-__all__ = ["Address", "public_address"]
+__all__ = ["Address", "outside_path", "public_address", "spellings"]
 
 
 class Address(NamedTuple):
@@ -15,7 +16,7 @@ class Address(NamedTuple):
     Attributes:
         is_secure: whether it came over TLS.
         host: with the port where it is not the scheme's own.
-        path: with every prefix that a proxy took off.
+        path: percent-encoded, with every prefix that a proxy took off.
     """
 
     is_secure: bool
@@ -43,7 +44,7 @@ def public_address(
 
     Args:
         scheme: of the request as it reached us.
-        path: likewise.
+        path: likewise, percent-encoded.
         root_path: the ASGI server's or application's prefix.
         headers: case-insensitive, or with lower-case names.
     """
@@ -51,13 +52,47 @@ def public_address(
     proto = _first(headers.get("x-forwarded-proto")).lower()
     port = _first(headers.get("x-forwarded-port"))
     is_secure = (proto or scheme) in ("https", "wss") or (not proto and not _is_local(host))
-    if port.isdecimal() and not _has_port(host) and port != ("443" if is_secure else "80"):
+    # A proxy that ends TLS may name the port behind it: 80 is no port of HTTPS, nor 443 of HTTP.
+    if port.isdecimal() and not _has_port(host) and port not in ("443", "80"):
         host = f"{host}:{port}"
+    return Address(is_secure, host, outside_path(path, root_path, headers))
+
+
+def outside_path(path: str, root_path: str, headers: Mapping[str, str]) -> str:
+    """A path here, percent-encoded, as the outside has to spell it.
+
+    Args:
+        path: with or without ``root_path``.
+        root_path: the ASGI server's or application's prefix.
+        headers: case-insensitive, or with lower-case names.
+    """
     for prefix in (root_path, _first(headers.get("x-forwarded-prefix"))):
-        prefix = "/" + prefix.strip("/")
+        prefix = "/" + quote(prefix.strip("/"), safe="/%")
         if prefix != "/" and path != prefix and not path.startswith(prefix + "/"):
             path = prefix + path
-    return Address(is_secure, host, path)
+    return path
+
+
+def spellings(scope: Mapping[str, Any], headers: Mapping[str, str]) -> list[Address]:
+    """The addresses under which the outside may know a request, the likeliest first.
+
+    ``X-Forwarded-Port`` is the outside's port with some proxies and the inside's with others.
+
+    Args:
+        scope: the request's, of ASGI.
+        headers: the request's, with lower-case names.
+    """
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    portless = {name: value for name, value in headers.items() if name != "x-forwarded-port"}
+    return [
+        public_address(
+            scheme=scope["scheme"],
+            path=raw.partition(b"?")[0].decode("latin-1"),
+            root_path=scope.get("root_path", ""),
+            headers=known,
+        )
+        for known in (headers, portless)
+    ]
 
 
 def _first(header: str | None) -> str:

@@ -6,11 +6,11 @@ import logging
 import os
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from fastapi import HTTPException, Request, Response
 
-from fastrtc.telephony.addresses import public_address
+from fastrtc.telephony.addresses import outside_path, spellings
 from fastrtc.telephony.answers import answer_call
 from fastrtc.telephony.signature import twilio_signed
 
@@ -38,27 +38,30 @@ async def answer_incoming(
         HTTPException: 400 for an unknown provider, 403 for a wrong signature, 413 for a large body.
     """
     provider = request.query_params.get("provider", "twilio")
-    address = public_address(
-        scheme=request.url.scheme,
-        path=request.scope["path"],
-        root_path=request.scope.get("root_path", ""),
-        headers=request.headers,
-    )
+    addresses = spellings(request.scope, request.headers)
     token = environment.get(AUTH_TOKEN_VARIABLE, "")
     if token and provider.lower() == "twilio":
-        url = address.http(request.url.query)
-        form = await _form(request)
-        if not twilio_signed(request.headers.get("x-twilio-signature", ""), token, url, form):
+        query, form = request.url.query, await _form(request)
+        signature = request.headers.get("x-twilio-signature", "")
+        url = addresses[0].http(query)
+        addresses = [
+            address
+            for address in addresses
+            if twilio_signed(signature, token, address.http(query), form)
+        ]
+        if not addresses:
             logger.warning("a call was refused: no valid X-Twilio-Signature for %s", url)
             raise HTTPException(
                 403,
                 f"X-Twilio-Signature does not match {url}: Twilio has to call this very URL, and "
                 f"{AUTH_TOKEN_VARIABLE} has to be its account's",
             )
+    address = addresses[0]
     if address.path.endswith(INCOMING):
         path = address.path.removesuffix(INCOMING) + HANDLER
     else:
-        path = mounted_at + HANDLER
+        root_path = request.scope.get("root_path", "").rstrip("/")
+        path = outside_path(quote(root_path + mounted_at + HANDLER), "", request.headers)
     try:
         body, media_type = answer_call(provider, address.websocket(path))
     except ValueError as error:
