@@ -66,8 +66,8 @@ def add_whip_routes(
         except OfferRefused as refusal:
             raise _refused(refusal) from None
         headers = {
-            "Location": f"{request.scope.get('root_path', '').rstrip('/')}"
-            f"{_own_path(request)}/{id_.removeprefix(kind + '-')}",
+            # Relative to the request's URL, of which a proxy may have taken a prefix.
+            "Location": f"{kind}/{id_.removeprefix(kind + '-')}",
             "ETag": f'"{id_[-16:]}"',
             "Accept-Patch": TRICKLE,
         }
@@ -112,12 +112,6 @@ def add_whip_routes(
     router.add_api_route(
         f"/{kind}/{{token}}", end, methods=["DELETE"], tags=tags, name=f"{name} end"
     )
-
-
-def _own_path(request: Request) -> str:
-    path: str = request.scope["path"]
-    root: str = request.scope.get("root_path", "").rstrip("/")
-    return path.removeprefix(root).rstrip("/") if root else path.rstrip("/")
 
 
 async def _text(request: Request, media_type: str) -> str:
