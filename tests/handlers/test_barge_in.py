@@ -147,19 +147,74 @@ def test_what_was_played_is_known_after_a_hang_up(is_async: bool, by_client: boo
     run(check())
 
 
-def test_a_reply_that_may_not_be_interrupted_is_heard_to_its_end_and_no_word_is_lost() -> None:
+class Deciding(ReplyOnPause):
+    """A subclass with a ``determine_pause`` of its own."""
+
+    def determine_pause(self, audio: Any, sampling_rate: int, state: Any) -> bool:
+        return super().determine_pause(audio, sampling_rate, state)
+
+
+@pytest.mark.parametrize("kind", [ReplyOnPause, Deciding])
+def test_what_is_said_into_a_reply_that_may_not_be_interrupted_is_dropped(kind: Any) -> None:
     async def check() -> None:
-        talk = Talk(40)
+        talk = Talk(50)
+        handler = kind(talk.sync, can_interrupt=False, input_sample_rate=RATE_HZ)
+        async with MemoryClient(Stream(handler, modality="audio")) as client:
+            await client.send_audio(np.concatenate((WORDS, silence(1.5))))
+            await client.send_audio(np.concatenate((WORDS, silence(0.8))))
+            assert np.array_equal(client.heard()[: 24000 * 3], np.tile(SOUND, 30))
+            await client.send_audio(silence(4))
+            assert np.array_equal(client.heard(), np.tile(SOUND, 50))
+            assert talk.begun == 1
+            await client.send_audio(np.concatenate((LONG, silence(1.5))))
+            assert talk.begun == 2, "words after its end count"
+            assert contains(talk.turns[1], LONG[: RATE_HZ // 2])
+            assert not contains(talk.turns[1], WORDS[RATE_HZ // 2 : RATE_HZ])
+
+    run(check())
+
+
+def test_a_reply_that_may_not_be_interrupted_does_not_answer_its_own_echo() -> None:
+    async def check() -> None:
+        talk = Talk(20)
         async with MemoryClient(stream(talk.sync, can_interrupt=False)) as client:
             await begin(client)
-            await client.send_audio(np.concatenate((WORDS, silence(0.8), LONG, silence(1))))
-            assert len(talk.turns) == 2, "the second turn waits until the first was answered"
-            first_end_s = client.played[39].end_s
-            assert client.played[40].at_s >= first_end_s
-            assert contains(talk.said, LONG)
-            assert np.abs(talk.said.astype(int)).sum() == pytest.approx(
-                np.abs(np.concatenate((WORDS, WORDS, LONG)).astype(int)).sum()
-            )
+            while client.session.queued_s:
+                await client.send_audio(LONG[: RATE_HZ // 10])
+            await client.send_audio(silence(5))
+            assert talk.begun == 1
+
+    run(check())
+
+
+def test_whether_a_reply_may_be_interrupted_can_change_while_it_speaks() -> None:
+    async def check() -> None:
+        talk = Talk(100)
+        async with MemoryClient(stream(talk.sync)) as client:
+            await begin(client)
+            client.handler.can_interrupt = False  # type: ignore[attr-defined]
+            await client.send_audio(np.concatenate((WORDS, silence(1))))
+            assert (talk.begun, talk.closed) == (1, 0)
+            client.handler.can_interrupt = True  # type: ignore[attr-defined]
+            await client.send_audio(np.concatenate((WORDS, silence(1))))
+            assert talk.begun == 2
+
+    run(check())
+
+
+def test_what_was_said_before_a_greeting_that_may_not_be_interrupted_is_answered_after_it() -> None:
+    async def check() -> None:
+        talk, greeting = Talk(3), Talk(20)
+
+        async def greet(lane: Any) -> Any:
+            return greeting.asynchronous((RATE_HZ, np.zeros((1, 0), np.int16)))
+
+        async with MemoryClient(stream(talk.sync, can_interrupt=False)) as client:
+            await client.send_audio(WORDS[:RATE_HZ])
+            client.handler.turns.speak(greet)  # type: ignore[attr-defined]
+            await client.send_audio(np.concatenate((LONG[:RATE_HZ], silence(1.5))))
+            assert (greeting.closed, talk.begun) == (1, 1)
+            assert contains(talk.turns[0], WORDS[: RATE_HZ // 2])
 
     run(check())
 

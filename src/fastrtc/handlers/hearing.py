@@ -155,6 +155,8 @@ class Hearing:
         """The turn ends here, as far as it was heard; what comes is heard anew."""
         if self.talking:
             self.note(self.detector.finish())
+        if self._feed is not None:
+            self._feed.reset()
         self.detector = self._settings.detector()
         self.detector.now_s = self._over_s = self.audio.end_s
         self.audio.forget_before(self._over_s)

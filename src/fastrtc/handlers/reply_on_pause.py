@@ -47,8 +47,8 @@ class ReplyOnPause(StreamHandler):
         startup_fn: ``startup_fn(*inputs)``, a generator function whose items greet the client.
         algo_options: when a turn starts and ends.
         model_options: for ``model``; of :class:`SileroVadOptions` the ``threshold`` counts here.
-        can_interrupt: whether speech stops a reply. If not, what is said into a reply is kept and
-            answered when the reply was played out.
+        can_interrupt: whether speech stops a reply. If not, what is said into a reply is dropped;
+            may be set at any time.
         expected_layout: of the audio that ``fn`` gets; stereo is interleaved.
         output_sample_rate: announced for what ``fn`` yields; a chunk may have another.
         output_frame_size: has no effect.
@@ -125,7 +125,6 @@ class ReplyOnPause(StreamHandler):
         self.settings = TurnSettings(
             algo=self.algo_options,
             model_options=model_options,
-            can_interrupt=can_interrupt,
             preroll_s=preroll_s,
             interrupt_after_s=interrupt_after_s,
             interrupt_min_words=interrupt_min_words,
@@ -222,6 +221,8 @@ class ReplyOnPause(StreamHandler):
         flat = samples.reshape(-1)
         if not self._overrides("determine_pause"):
             self._on_loop(self.turns.listen, flat)
+            return
+        if not self.can_interrupt and self.turns.is_speaking:
             return
         flat = mono(flat, 2 if self.expected_layout == "stereo" else 1)
         state.buffer = flat if state.buffer is None else np.concatenate((state.buffer, flat))

@@ -32,7 +32,6 @@ class TurnSettings:
 
     algo: AlgoOptions
     model_options: ModelOptions
-    can_interrupt: bool
     preroll_s: float
     interrupt_after_s: float
     interrupt_min_words: int

@@ -33,6 +33,8 @@ RECOUNT_S: Final = 0.3
 class Host(Protocol):
     """What the handler is asked and told."""
 
+    can_interrupt: bool
+
     def begin_reply(self, audio: tuple[int, Samples]) -> Begin: ...
     def begin_idle(self) -> Begin: ...
     def on_started(self) -> None: ...
@@ -61,11 +63,11 @@ class TurnTaker:
         self._settings = settings
         self._hearing = hearing
         hearing.on_event = self.on_event
-        self.listen = hearing.hear
         self._loop = session.loop
         self._kept: list[Samples] = []
         self._answered: list[Samples] = []
         self._is_due = False
+        self._is_deaf = False
         self._reply: Reply | None = None
         self._eager: Reply | None = None
         self._news: asyncio.Future[None] | None = None
@@ -81,8 +83,15 @@ class TurnTaker:
 
     # What the handler calls.
 
-    listen: Callable[[Samples], None]
-    """Takes what the user said: int16 of shape ``(n,)``, interleaved."""
+    def listen(self, samples: Samples) -> None:
+        """Takes what the user said: int16 of shape ``(n,)``, interleaved. What is said into a reply
+        that may not be interrupted is dropped: it may be the reply's own echo."""
+        if self._host.can_interrupt or not self.is_speaking:
+            self._is_deaf = False
+            self._hearing.hear(samples)
+        elif not self._is_deaf:
+            self._is_deaf = True
+            self._hearing.begin_afresh()
 
     def take_turn(self, audio: Samples) -> None:
         """Somebody else found that a turn is over, with this audio."""
@@ -195,7 +204,7 @@ class TurnTaker:
             self._session.spawn(self._judge(audio))
             return
         self._keep(audio)
-        if self.is_speaking and not self._settings.can_interrupt:
+        if self.is_speaking and not self._host.can_interrupt:
             self._is_due = True
             self._after_playout()
         else:
@@ -261,7 +270,7 @@ class TurnTaker:
 
     def _on_onset(self) -> None:
         settings = self._settings
-        if not settings.can_interrupt or not self.is_speaking:
+        if not self._host.can_interrupt or not self.is_speaking:
             return
         if settings.resume_after_s is not None and not self._is_holding:
             self._is_holding = True
