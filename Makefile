@@ -30,7 +30,8 @@ test-python: setup .tools/browser
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -m "not patient"
+	@$(BIN)/python -m pytest -m "not e2e" --numprocesses 2
+	@$(BIN)/python -m pytest -m "e2e and not patient"
 	@$(BIN)/python -m pytest -m patient --numprocesses 3
 endif
 
