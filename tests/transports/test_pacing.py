@@ -121,6 +121,12 @@ def test_marks_move_playback_to_the_ear() -> None:
     pacer.clear(0.5)
     pacer.played("a", 0.6)
     assert pacer.sent_s(0.6) == 0
+    pacer.clear(0.7)
+    pacer.marked("late")
+    pacer.played("late", 0.8)
+    pacer.push(audio(0.1), 0.8)
+    run(pacer, 1.0, 0.8)
+    assert pacer.sent_s(1.2) == pytest.approx(0.1)
 
 
 def live(pacer: Pacer, loud: Callable[[int], bool], stall: int, seconds: float) -> list[float]:

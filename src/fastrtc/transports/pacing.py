@@ -163,8 +163,9 @@ class Pacer:
         return self._samples > 0 or self._handed_s > 0
 
     def marked(self, name: str) -> None:
-        """A mark of this name followed what left last."""
-        self._marks.append((name, self._end_s))
+        """A mark of this name followed what left last; nothing did since the last clear: ignored."""
+        if self._handed_s:
+            self._marks.append((name, self._end_s))
 
     def played(self, name: str, now_s: float) -> None:
         """The client has played what left before this mark. Names that are not ours are ignored."""

@@ -136,6 +136,8 @@ class SocketTransport:
         now_s = self._loop.time()
         played_any = self._pacer.is_used
         sent_s = self._pacer.clear(now_s)
+        # A frame may be on its way out at this moment: no mark is to follow it.
+        self._unmarked_s = 0.0
         self._resampler = Resampler(self._resampler.from_hz, self._said.rate_hz)
         if played_any:
             self._signal(self._wire.clear())
