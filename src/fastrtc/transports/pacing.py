@@ -163,7 +163,7 @@ class Pacer:
         return self._samples > 0 or self._handed_s > 0
 
     def marked(self, name: str) -> None:
-        """A mark of this name followed what left last; nothing did since the last clear: ignored."""
+        """A mark of this name followed what left last; ignored if a clear came in between."""
         if self._handed_s:
             self._marks.append((name, self._end_s))
 
