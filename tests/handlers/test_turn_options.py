@@ -109,6 +109,25 @@ def test_too_few_words_do_not_interrupt_and_are_kept() -> None:
     run(check())
 
 
+def test_no_words_interrupt_a_reply_that_may_not_be_interrupted() -> None:
+    async def check() -> None:
+        talk = Talk(100)
+        words = Words(9)
+        served = stream(talk.sync, can_interrupt=False, interrupt_min_words=1, stt=words)
+        async with MemoryClient(served) as client:
+            await begin(client)
+            turns = client.handler.turns  # type: ignore[attr-defined]
+            turns.take_turn(WORDS)
+            await client.send_audio(np.concatenate((WORDS, silence(0.5))))
+            assert not words.asked
+            assert (talk.begun, talk.closed) == (1, 0)
+            await client.listen(10)
+            assert talk.begun == 2
+            assert contains(talk.turns[1], WORDS)
+
+    run(check())
+
+
 def test_enough_words_interrupt_while_they_are_said() -> None:
     async def check() -> None:
         talk = Talk(100)

@@ -200,11 +200,13 @@ class TurnTaker:
     def _turn_over(self, audio: Samples, asked: bool = False) -> None:
         self._withdraw_question()
         self._active_at_s = self._loop.time()
-        if self._settings.interrupt_min_words and self.is_speaking and not asked:
+        can_interrupt = self._host.can_interrupt
+        words = self._settings.interrupt_min_words
+        if words and can_interrupt and self.is_speaking and not asked:
             self._session.spawn(self._judge(audio))
             return
         self._keep(audio)
-        if self.is_speaking and not self._host.can_interrupt:
+        if self.is_speaking and not can_interrupt:
             self._is_due = True
             self._after_playout()
         else:
