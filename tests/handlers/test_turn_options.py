@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conversation import RATE_HZ, SOUND, Talk, clip, contains, errors, logs, silence, stream
+from conversation import (
+    RATE_HZ,
+    SOUND,
+    Talk,
+    clip,
+    contains,
+    errors,
+    logs,
+    silence,
+    stream,
+    take_time,
+)
 from fastrtc import AlgoOptions
 from fastrtc.testing import MemoryClient, run
 
@@ -79,16 +90,19 @@ def test_a_real_turn_ends_a_paused_reply() -> None:
 
 
 class Words:
-    """Recognises as many words as it was told to."""
+    """Recognises as many words as it was told to, after ``delay_s``."""
 
-    def __init__(self, *counts: int) -> None:
+    def __init__(self, *counts: int, delay_s: float = 0.0) -> None:
         self.counts = list(counts)
+        self.delay_s = delay_s
         self.asked: list[Any] = []
 
     def stt(self, audio: Any) -> str:
         rate_hz, samples = audio
         assert samples.shape[0] == 1
         self.asked.append(samples.size / rate_hz)
+        if self.delay_s:
+            take_time(self.delay_s)
         return "word " * (self.counts.pop(0) if len(self.counts) > 1 else self.counts[0])
 
 
@@ -105,6 +119,43 @@ def test_too_few_words_do_not_interrupt_and_are_kept() -> None:
             assert talk.begun == 2
             assert contains(talk.turns[1], WORDS)
             assert contains(talk.turns[1], COUGH)
+
+    run(check())
+
+
+def test_noise_without_a_word_is_not_kept() -> None:
+    async def check() -> None:
+        talk = Talk(50)
+        async with MemoryClient(stream(talk.sync, interrupt_min_words=2, stt=Words(0))) as client:
+            await begin(client)
+            await client.send_audio(np.concatenate((COUGH, silence(6))))
+            assert np.array_equal(client.heard(), np.tile(SOUND, 50))
+            await client.send_audio(np.concatenate((LONG, silence(1))))
+            assert talk.begun == 2
+            assert contains(talk.turns[1], LONG)
+            assert not contains(talk.turns[1], COUGH[RATE_HZ // 10 :])
+
+    run(check())
+
+
+def test_a_slow_recogniser_neither_changes_the_order_of_turns_nor_talks_over_the_user() -> None:
+    """The reply ends, and the user speaks again, while it still counts the words of a cough."""
+
+    async def check() -> None:
+        talk = Talk(20)
+        words = Words(1, delay_s=1.0)
+        async with MemoryClient(stream(talk.sync, interrupt_min_words=3, stt=words)) as client:
+            await begin(client)
+            await client.send_audio(np.concatenate((COUGH, silence(0.7))))
+            start_s = client.session.loop.time()
+            await client.send_audio(LONG[: 3 * RATE_HZ])
+            assert not [p for p in client.played if p.at_s > start_s + 0.2]
+            await client.send_audio(silence(4))
+            assert talk.begun == 2
+            assert contains(talk.turns[1], LONG[: 3 * RATE_HZ])
+            assert contains(talk.turns[1], COUGH)
+            cough_at = talk.turns[1].tobytes().find(COUGH.tobytes())
+            assert cough_at < talk.turns[1].tobytes().find(LONG[: 3 * RATE_HZ].tobytes())
 
     run(check())
 
@@ -173,7 +224,7 @@ def test_a_recogniser_that_fails_lets_the_user_interrupt_and_is_told() -> None:
             await begin(client)
             await client.send_audio(np.concatenate((WORDS, silence(1))))
             assert talk.begun == 2
-            assert "speech recognition failed: RuntimeError: no model" in errors(client)
+            assert any(told.startswith("speech recognition failed (") for told in errors(client))
 
     run(check())
 

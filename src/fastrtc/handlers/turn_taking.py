@@ -75,6 +75,7 @@ class TurnTaker:
         self._question: asyncio.Future[float] | None = None
         self._counting: asyncio.Task[None] | None = None
         self._stt_lock = asyncio.Lock()
+        self._judgements = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._active_at_s = self._loop.time()
         self._closed = False
@@ -187,7 +188,8 @@ class TurnTaker:
         elif isinstance(event, Silence):
             if self._settings.end_of_turn is not None and event.after_s == ASK_AT_S:
                 self._ask_whether_complete(self._settings.end_of_turn)
-            if event.after_s == self._settings.eager_after_s and not self.is_speaking:
+            is_free = not self.is_speaking and not self._judgements
+            if event.after_s == self._settings.eager_after_s and is_free:
                 self._begin_eagerly()
         elif isinstance(event, GoesOn):
             self._withdraw_question()
@@ -201,8 +203,10 @@ class TurnTaker:
         self._withdraw_question()
         self._active_at_s = self._loop.time()
         can_interrupt = self._host.can_interrupt
-        words = self._settings.interrupt_min_words
-        if words and can_interrupt and self.is_speaking and not asked:
+        # A turn also waits for the judgement on the one before, else their order changed.
+        in_doubt = can_interrupt and (self.is_speaking or self._judgements > 0)
+        if self._settings.interrupt_min_words and in_doubt and not asked:
+            self._judgements += 1
             self._session.spawn(self._judge(audio))
             return
         self._keep(audio)
@@ -297,7 +301,8 @@ class TurnTaker:
     async def _count_words(self) -> None:
         try:
             while self.is_speaking:
-                if await self._has_words(self._hearing.said_so_far()):
+                words = await self._words_in(self._hearing.said_so_far())
+                if words >= self._settings.interrupt_min_words:
                     if self.is_speaking:
                         self.interrupt()
                     return
@@ -309,15 +314,26 @@ class TurnTaker:
             self._counting = None
 
     async def _judge(self, audio: Samples) -> None:
-        """Whether a turn that was spoken into a reply has the words to end it."""
-        enough = await self._has_words(audio)
-        self._keep(audio)
-        if enough or not self.is_speaking:
+        """Whether a turn that was spoken into a reply has the words to end it; without any word
+        it was noise."""
+        try:
+            words = await self._words_in(audio)
+        finally:
+            self._judgements -= 1
+        enough = words >= self._settings.interrupt_min_words
+        if words:
+            self._keep(audio)
+        if self._judgements or self._hearing.talking:
+            # The turn that follows is answered together with this one.
+            if enough and self.is_speaking:
+                self.interrupt()
+        elif self._kept and (enough or not self.is_speaking):
             self._respond()
         else:
             self._resume()
 
-    async def _has_words(self, audio: Samples) -> bool:
+    async def _words_in(self, audio: Samples) -> int:
+        """How many; a recogniser that fails is taken to have heard enough."""
         stt = self._settings.stt
         assert stt is not None
         async with self._stt_lock:
@@ -325,8 +341,8 @@ class TurnTaker:
                 text = await self._session.lane().call(stt.stt, self._hearing.mixed(audio))
             except Exception as error:  # noqa: BLE001
                 self._session.failed("speech recognition", error)
-                return True
-        return len(str(text).split()) >= self._settings.interrupt_min_words
+                return self._settings.interrupt_min_words
+        return len(str(text).split())
 
     # Replies.
 
