@@ -259,3 +259,40 @@ def test_the_constructor_is_the_one_of_old_code() -> None:
     words = ReplyOnStopWords(talk.sync, ["forward"], None, options, None, False)
     assert words.copy().stop_words == ["forward"]  # type: ignore[attr-defined]
     assert not words.can_interrupt
+
+
+def test_attributes_set_after_construction_count() -> None:
+    """In a subclass's own ``__init__``, and on a handler before it is served."""
+    greeting, talk, never = Talk(3), Talk(3), Talk()
+
+    def greet() -> Any:
+        return greeting.sync((RATE_HZ, np.zeros((1, 0), np.int16)))
+
+    class Own(ReplyOnPause):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.owner = self
+            self.fn = self.respond
+            self.algo_options = AlgoOptions(audio_chunk_duration=2.0)
+
+        def respond(self, audio: Any) -> Any:
+            assert self.owner is self
+            yield from talk.sync(audio)
+
+    async def check(handler: Any) -> None:
+        handler.startup_fn = greet
+        handler.can_interrupt = False
+        talk.begun = greeting.begun = 0
+        async with MemoryClient(serve(handler)) as client:
+            await client.send_audio(np.concatenate((silence(1), WORDS, silence(1.5))))
+            assert (greeting.begun, talk.begun) == (1, 0), "a window of two seconds"
+            await client.send_audio(silence(0.6))
+            assert talk.begun == 1
+            assert not client.handler.can_interrupt  # type: ignore[attr-defined]
+            assert not never.begun
+
+    run(check(Own(never.sync, input_sample_rate=RATE_HZ)))
+    handler = ReplyOnPause(never.sync, input_sample_rate=RATE_HZ)
+    handler.fn = talk.sync
+    handler.algo_options = AlgoOptions(audio_chunk_duration=2.0)
+    run(check(handler))

@@ -143,11 +143,11 @@ class Hearing:
 
     def _on_error(self, error: BaseException) -> None:
         """The model may be asked once more; without one a session is deaf, and ends."""
+        self._session.failed("voice activity detection", error)
         if self._has_failed:
-            self._session.fail(f"voice activity detection failed again: {error}")
+            self._session.fail("voice activity detection failed again")
             return
         self._has_failed = True
-        self._session.failed("voice activity detection", error)
         self._feed = None
         self.begin_afresh()
 

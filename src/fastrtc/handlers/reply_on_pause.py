@@ -7,10 +7,11 @@ event loop; the methods here may be called, and overridden, from any thread.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,18 @@ from fastrtc.types import AudioInput, Layout
 from fastrtc.wire.messages import create_message
 
 __all__ = ["ReplyOnPause"]
+
+SETTABLE: Final = (
+    "fn",
+    "startup_fn",
+    "algo_options",
+    "model_options",
+    "can_interrupt",
+    "needs_args",
+    "on_idle",
+    "model",
+)
+"""Attributes that may be set after construction; for a client, before it is served."""
 
 
 class ReplyOnPause(StreamHandler):
@@ -139,12 +152,14 @@ class ReplyOnPause(StreamHandler):
             raise ValueError("on_idle and idle_after_s belong together: give both, or neither")
         self.is_async = is_async_callable(fn)
         self._calls = ReplyCalls(self, fn, needs_args)
+        """Made anew for a client, since subclasses set attributes after this."""
         self.model = get_silero_model() if model is None else model
         if not any(callable(getattr(self.model, name, None)) for name in ("vad", "stream")):
             raise ValueError(
                 f"model is a {type(model).__name__} without vad() or stream(); allowed is a "
                 "PauseDetectionModel, such as get_silero_model()"
             )
+        self._given = {name: getattr(self, name) for name in SETTABLE}
         self.state = AppState()
         self._turns: TurnTaker | None = None
         self._may_play: Callable[[], bool] | None = None
@@ -155,6 +170,11 @@ class ReplyOnPause(StreamHandler):
 
     def attach(self, session: HandlerSession) -> None:
         super().attach(session)
+        self.settings = dataclasses.replace(
+            self.settings, algo=self.algo_options, model_options=self.model_options
+        )
+        self.is_async = is_async_callable(self.fn)
+        self._calls = ReplyCalls(self, self.fn, self.needs_args)
         self._turns = self.make_turns(session)
 
     def make_turns(self, session: HandlerSession) -> TurnTaker:
@@ -193,8 +213,13 @@ class ReplyOnPause(StreamHandler):
     # What users call and override.
 
     def copy(self) -> ReplyOnPause:
+        """As in :class:`StreamHandler`; attributes that were set after construction go along."""
         copied = super().copy()
         assert isinstance(copied, ReplyOnPause)
+        for name, given in copied._given.items():
+            # What a subclass sets while it is made belongs to that one object.
+            if getattr(copied, name) is given:
+                setattr(copied, name, getattr(self, name))
         return copied
 
     def start_up(self) -> None:
