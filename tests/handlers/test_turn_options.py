@@ -20,7 +20,7 @@ from conversation import (
     stream,
     take_time,
 )
-from fastrtc import AlgoOptions
+from fastrtc import AlgoOptions, WebRTCData
 from fastrtc.testing import MemoryClient, run
 
 WORDS = clip("go-forward")
@@ -268,6 +268,29 @@ def test_an_eager_reply_is_dropped_when_the_user_goes_on(which: str) -> None:
     run(check())
 
 
+def test_what_was_typed_belongs_to_the_reply_that_is_heard() -> None:
+    got: list[str] = []
+
+    async def reply(data: WebRTCData, name: str = "") -> Any:
+        got.append(data.textbox)
+        yield 24000, SOUND
+
+    async def check() -> None:
+        served = stream(reply, eager_after_s=0.2)
+        async with MemoryClient(served, "me") as client:
+            served.set_input("me", WebRTCData("me", "hello"), "amy")
+            await client.send_audio(np.concatenate((WORDS, silence(0.35))))
+            assert got == ["hello"], "begun eagerly"
+            await client.send_audio(WORDS)
+            await client.send_audio(silence(2))
+            assert got[-1] == "hello"
+            count = len(got)
+            await client.send_audio(np.concatenate((WORDS, silence(2))))
+            assert set(got[count:]) == {""}
+
+    run(check())
+
+
 def test_an_eager_reply_does_not_run_ahead_without_bound() -> None:
     async def check() -> None:
         produced = 0
@@ -357,14 +380,17 @@ def test_an_incomplete_one_waits_for_the_window_or_longer() -> None:
     assert longer_s - as_ever_s == pytest.approx(1.0, abs=0.05)
 
 
-def test_a_model_of_meaning_that_fails_is_told_and_the_window_decides() -> None:
+def test_a_model_of_meaning_that_fails_is_told_and_the_window_decides(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Broken:
         def complete(self, audio: Any) -> float:
             raise RuntimeError("no weights")
 
     delay_s, client = run(delay_of(Broken(), incomplete_after_s=2.0))
     assert delay_s < 0.65
-    assert any("no weights" in text for text in errors(client))
+    assert any("failed (" in text for text in errors(client))
+    assert "no weights" in caplog.text
 
 
 def test_the_preroll_is_as_long_as_asked() -> None:

@@ -6,6 +6,7 @@ Knows what to ask the client for and how long to wait; starts no reply.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any, Final
@@ -41,21 +42,30 @@ class ReplyCalls:
         self._needs_args = needs_args
         self._fit = InputsFit.of(fn, leading=1)
         self._phone_inputs: list[Any] = []
+        self._typed: WebRTCData | None = None
 
     def answer(self, audio: tuple[int, Samples]) -> Begin:
         """``fn`` with a turn, or with a page's :class:`WebRTCData` that has it in it."""
+        self._typed = None
 
         async def begin(lane: CallLane) -> Any:
             await self._fetch_inputs(self._fit)
             latest = self._handler.latest_args
             first: Any = audio
             if isinstance(latest[0], WebRTCData):
-                first = WebRTCData(latest[0].webrtc_id, latest[0].textbox, audio)
+                self._typed, first = latest[0], dataclasses.replace(latest[0], audio=audio)
                 # What was typed belongs to one reply.
                 latest[0] = WebRTCData(latest[0].webrtc_id)
             return await _call(lane, self._fn, first, *self._fit.trim(self._inputs()))
 
         return begin
+
+    def put_back(self) -> None:
+        """The newest answer was closed before it counted: what was typed goes to the next."""
+        typed, self._typed = self._typed, None
+        latest = self._handler.latest_args
+        if typed is not None and isinstance(latest[0], WebRTCData) and not latest[0].textbox:
+            latest[0] = typed
 
     def unasked(self, fn: Callable[..., Any], wait: bool) -> Begin:
         """``fn(*inputs)``; with ``wait`` the inputs are asked for if the reply function has any."""

@@ -325,6 +325,10 @@ class ReplyOnPause(StreamHandler):
         assert self.on_idle is not None
         return self._calls.unasked(self.on_idle, wait=False)
 
+    def on_dropped(self) -> None:
+        """An answer was closed before anything of it counted."""
+        self._calls.put_back()
+
     def on_started(self) -> None:
         """The user has started to speak."""
         self.state.started_talking = True

@@ -37,6 +37,7 @@ class Host(Protocol):
 
     def begin_reply(self, audio: tuple[int, Samples]) -> Begin: ...
     def begin_idle(self) -> Begin: ...
+    def on_dropped(self) -> None: ...
     def on_started(self) -> None: ...
     def on_pause(self) -> None: ...
     def on_responding(self, responding: bool) -> None: ...
@@ -126,6 +127,7 @@ class TurnTaker:
             reply.close()
             if not reply.has_begun:
                 self._kept[:0] = self._answered
+                self._host.on_dropped()
             self._host.on_responding(False)
         self._answered = []
 
@@ -249,6 +251,7 @@ class TurnTaker:
         eager, self._eager = self._eager, None
         if eager is not None:
             eager.close()
+            self._host.on_dropped()
 
     def _ask_whether_complete(self, model: EndOfTurnModel) -> None:
         self._withdraw_question()
