@@ -178,7 +178,7 @@ def test_a_recogniser_that_fails_is_told(caplog: pytest.LogCaptureFixture) -> No
     async def check() -> None:
         async with MemoryClient(stream(Talk(), Broken())) as client:
             await client.send_audio(np.concatenate((WAKE, silence(1))))
-            assert "stop word recognition failed: RuntimeError: no weights" in errors(client)
+            assert errors(client)[0].startswith("stop word recognition failed (error ")
 
     with caplog.at_level(logging.ERROR):
         run(check())

@@ -1,4 +1,8 @@
-"""What happens when user code raises: logged once, shown to the client, fatal if it goes on.
+"""What happens when user code raises: logged once, told to the client, fatal if it goes on.
+
+What an exception says may be nobody's business: a path, a password in a URL. A client that is a
+stranger is told what failed, and a reference that is found in the log beside the traceback; only a
+:class:`WebRTCError` is meant for it and is shown as it is.
 
 Only judges and tells; the runner decides what is skipped, and the session ends itself.
 """
@@ -6,6 +10,7 @@ Only judges and tells; the runner decides what is skipped, and the session ends 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -37,7 +42,8 @@ class Failures:
         self._session_id = session_id
         self._tell = tell
         self._fatal = fatal
-        self._seen: set[tuple[str, str, int]] = set()
+        self._seen: dict[tuple[str, str, int], str] = {}
+        """What is logged in full, and its references."""
         self.in_a_row: dict[str, int] = {}
         """Failures since the last success, by method; empty while all is well."""
         self.total = 0
@@ -62,7 +68,7 @@ class Failures:
         key = (where, type(error).__qualname__, _line_of(error))
         new = key not in self._seen and len(self._seen) < REMEMBERED
         if new:
-            self._seen.add(key)
+            self._seen[key] = secrets.token_hex(4)
         if isinstance(error, WebRTCError):
             if new:
                 logger.info("session %s: %s raised %r", self._session_id, where, error)
@@ -70,13 +76,15 @@ class Failures:
                 self._tell(error_message(error.message))
         elif new:
             logger.error(
-                "session %s: %s raised; further failures at this line are counted only",
+                "session %s: %s raised (error %s); further failures at this line are counted only",
                 self._session_id,
                 where,
+                self._seen[key],
                 exc_info=error,
             )
         if not isinstance(error, WebRTCError) and (new or at_each_turn):
-            self._tell(error_message(f"{where} failed: {type(error).__name__}: {error}"))
+            reference = f" (error {self._seen[key]})" if key in self._seen else ""
+            self._tell(error_message(f"{where} failed{reference}"))
         if in_a_row == FATAL_AFTER:
             reason = f"{where} failed {FATAL_AFTER} times in a row"
             logger.error("session %s: %s; the session ends", self._session_id, reason)
