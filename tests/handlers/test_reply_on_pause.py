@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 import weakref
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -568,6 +569,22 @@ def test_a_model_with_only_the_old_protocol_works() -> None:
             await client.send_audio(np.concatenate((silence(0.5), words, silence(2))))
             assert len(talk.turns) == 1
             assert contains(talk.turns[0], words)
+
+    run(check())
+
+
+@pytest.mark.parametrize("threshold", [3000.0, -30.0])
+def test_a_threshold_of_another_model_is_its_own(threshold: float) -> None:
+    @dataclass
+    class Options:
+        threshold: float
+
+    async def check() -> None:
+        talk = Talk()
+        served = stream(talk.sync, model=Loudness(), model_options=Options(threshold))
+        async with MemoryClient(served) as client:
+            await client.send_audio(np.concatenate((silence(0.5), clip("go-forward"), silence(2))))
+            assert len(talk.turns) == 1
 
     run(check())
 

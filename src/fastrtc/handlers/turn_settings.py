@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from fastrtc.turns.detector import TurnDetector
-from fastrtc.turns.options import AlgoOptions, ModelOptions
+from fastrtc.turns.options import AlgoOptions, ModelOptions, SileroVadOptions
 from fastrtc.turns.protocol import EndOfTurnModel
 
 __all__ = ["ASK_AT_S", "LONGEST_TURN_S", "Recogniser", "TurnSettings"]
@@ -71,7 +71,7 @@ class TurnSettings:
         """A detector for one user."""
         asked = () if self.end_of_turn is None else (ASK_AT_S,)
         eager = () if self.eager_after_s is None else (self.eager_after_s,)
-        algo = self.algo
+        algo, options = self.algo, self.model_options
         return TurnDetector(
             AlgoOptions(
                 algo.audio_chunk_duration,
@@ -79,7 +79,8 @@ class TurnSettings:
                 algo.speech_threshold,
                 min(algo.max_continuous_speech_s, LONGEST_TURN_S),
             ),
-            threshold=getattr(self.model_options, "threshold", 0.5),
+            # Options of another model may have a threshold that means something else.
+            threshold=options.threshold if isinstance(options, SileroVadOptions) else 0.5,
             interrupt_after_s=self.interrupt_after_s,
             silences_s=asked + eager,
         )
