@@ -459,8 +459,9 @@ def test_a_model_that_fails_is_loud(caplog: pytest.LogCaptureFixture) -> None:
         talk = Talk()
         async with MemoryClient(stream(talk.sync, model=Broken())) as client:
             await client.send_audio(np.concatenate((clip("go-forward"), silence(2))))
-            assert len(errors(client)) == 1
+            assert len(errors(client)) == 2, "it is asked once more"
             assert errors(client)[0].startswith("voice activity detection failed (")
+            assert client.state == "closed"
             assert not talk.turns
 
     run(check())

@@ -20,7 +20,7 @@ from conversation import (
     stream,
     take_time,
 )
-from fastrtc import AlgoOptions, WebRTCData
+from fastrtc import AlgoOptions, ReplyOnPause, Stream, WebRTCData
 from fastrtc.testing import MemoryClient, run
 
 WORDS = clip("go-forward")
@@ -338,6 +338,46 @@ def test_an_idle_user_is_spoken_to(kind: str) -> None:
             assert calls[:2] == pytest.approx(expected, abs=0.05)
             assert len(client.heard()) == 24000 * (1 if kind == "plain" else 1 + len(calls))
             assert not errors(client)
+
+    run(check())
+
+
+class Deciding(ReplyOnPause):
+    """A subclass with a ``determine_pause`` of its own."""
+
+    def determine_pause(self, audio: Any, sampling_rate: int, state: Any) -> bool:
+        return super().determine_pause(audio, sampling_rate, state)
+
+
+@pytest.mark.parametrize("kind", [ReplyOnPause, Deciding])
+def test_nobody_is_idle_who_talks_or_is_not_connected(kind: Any) -> None:
+    calls: list[float] = []
+
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        handler = kind(
+            Talk(3).sync,
+            on_idle=lambda: calls.append(loop.time()),
+            idle_after_s=2,
+            input_sample_rate=RATE_HZ,
+        )
+        client = MemoryClient(Stream(handler, modality="audio"))
+        factory = client._stream.factory
+        client.session = factory.admit("me", await factory.new_handler())
+        client.session.open(client._attach)
+        await client.listen(10)
+        assert client.state == "connecting"
+        client.session.on_live()
+        speech = np.concatenate([LONG[RATE_HZ // 2 : RATE_HZ]] * 14)
+        await client.send_audio(speech)
+        assert not calls
+        await client.disconnect()
+        await client.listen(10)
+        assert not calls
+        await client.reconnect()
+        await client.send_silence(6)
+        assert calls
+        await client.close()
 
     run(check())
 

@@ -257,6 +257,8 @@ class ReplyOnPause(StreamHandler):
         state.pause_detected = bool(self.determine_pause(chunk, rate_hz, state))
         if state.started_talking and not had_started:
             self._on_started_elsewhere(chunk, state)
+        if state.started_talking:
+            self._on_loop(self.turns.stay_awake)
         if state.buffer is None:
             keep = round(self.settings.preroll_s * rate_hz)
             self._earlier = np.concatenate((self._earlier, chunk))[-keep:] if keep else chunk[:0]

@@ -116,6 +116,10 @@ class TurnTaker:
         if not self._closed:
             self._on_onset()
 
+    def stay_awake(self) -> None:
+        """Somebody else found that the user is talking."""
+        self._active_at_s = self._loop.time()
+
     def interrupt(self) -> None:
         """Falls silent now and closes the reply."""
         self._is_holding = False
@@ -399,7 +403,7 @@ class TurnTaker:
         idle_after_s = self._settings.idle_after_s
         assert idle_after_s is not None
         now_s = self._loop.time()
-        if self._hearing.talking or self.is_speaking:
+        if self._hearing.talking or self.is_speaking or self._session.state != "live":
             self._active_at_s = now_s
         quiet_s = now_s - self._active_at_s
         if quiet_s >= idle_after_s - SHORTEST_WAIT_S:
