@@ -160,6 +160,23 @@ def test_only_a_stop_word_interrupts() -> None:
     run(check())
 
 
+def test_a_turn_that_waits_for_a_reply_is_answered_while_others_chat() -> None:
+    async def check() -> None:
+        talk = Talk(10)
+        async with MemoryClient(stream(talk, Hears(), can_interrupt=False)) as client:
+            turns = client.handler.turns  # type: ignore[attr-defined]
+            turns.take_turn(WORDS)
+            await client.listen(0.1)
+            turns.take_turn(OTHER)
+            # Without a stop word, from before the end of the reply on.
+            client.handler.can_interrupt = True  # type: ignore[attr-defined]
+            await client.send_audio(OTHER[: RATE_HZ * 2])
+            assert talk.begun == 2
+            assert contains(talk.turns[1], OTHER)
+
+    run(check())
+
+
 def test_silence_asks_the_recogniser_nothing() -> None:
     async def check() -> None:
         hears = Hears()

@@ -68,6 +68,11 @@ class Hearing:
         return self.detector.talking
 
     @property
+    def in_turn(self) -> bool:
+        """The same for a turn that will be told of."""
+        return self.talking
+
+    @property
     def rate_hz(self) -> int:
         """Frames per second of the audio."""
         return self.audio.rate_hz

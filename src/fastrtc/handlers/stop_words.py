@@ -77,6 +77,11 @@ class StopWordHearing(Hearing):
         self._asked_s = 0.0
         self._windows: deque[tuple[float, float]] = deque(maxlen=round(KEEP_S / WINDOW_S))
 
+    @property
+    def in_turn(self) -> bool:
+        """As in :class:`Hearing`: after a stop word."""
+        return self._is_awake and self.talking
+
     def on_windows(self, probabilities: list[float]) -> None:
         """As in :class:`Hearing`."""
         for probability in probabilities:

@@ -330,7 +330,7 @@ class TurnTaker:
         enough = words >= self._settings.interrupt_min_words
         if words:
             self._keep(audio)
-        if self._judgements or self._hearing.talking:
+        if self._judgements or self._hearing.in_turn:
             # The turn that follows is answered together with this one.
             if enough and self.is_speaking:
                 self.interrupt()
@@ -396,7 +396,7 @@ class TurnTaker:
             self._after_playout()
             return
         self._active_at_s = self._loop.time()
-        if self._is_due and not self._hearing.talking:
+        if self._is_due and not self._hearing.in_turn:
             self._respond()
 
     def _look_for_idleness(self) -> None:
