@@ -268,6 +268,45 @@ def test_an_eager_reply_is_dropped_when_the_user_goes_on(which: str) -> None:
     run(check())
 
 
+def test_a_turn_that_paused_the_reply_is_answered_eagerly_too() -> None:
+    async def check(eager_after_s: float | None) -> float:
+        talk = Talk(100)
+
+        async def slow(audio: Any) -> Any:
+            await asyncio.sleep(0.35)
+            async for item in talk.asynchronous(audio):
+                yield item
+
+        served = stream(slow, eager_after_s=eager_after_s, resume_after_s=1.0)
+        async with MemoryClient(served) as client:
+            await begin(client)
+            await client.send_audio(np.concatenate((silence(0.5), WORDS)))
+            end_s = client.session.loop.time()
+            await client.send_audio(silence(2))
+            assert talk.begun == 2
+            assert contains(talk.turns[1], WORDS)
+            return next(p.at_s for p in client.played if p.at_s > end_s) - end_s
+
+    assert run(check(None)) - run(check(0.2)) > 0.25
+
+
+@pytest.mark.parametrize(
+    ("allowed", "options"),
+    [
+        (False, {"eager_after_s": 0.5}),
+        (True, {"eager_after_s": 0.45}),
+        (True, {"eager_after_s": 0.5, "algo_options": AlgoOptions(audio_chunk_duration=0.8)}),
+        (False, {"eager_after_s": 0.6, "incomplete_after_s": 1.0}),
+    ],
+)
+def test_an_eager_start_after_the_end_of_the_turn_is_refused(allowed: bool, options: Any) -> None:
+    if allowed:
+        stream(Talk().sync, **options)
+        return
+    with pytest.raises(ValueError, match=r"eager_after_s is .*allowed is less than 0\.5 s"):
+        stream(Talk().sync, **options)
+
+
 def test_what_was_typed_belongs_to_the_reply_that_is_heard() -> None:
     got: list[str] = []
 

@@ -67,6 +67,15 @@ class TurnSettings:
                 "stt((rate_hz, samples)) -> str, such as get_stt_model(...)"
             )
 
+        over_s = self.algo.audio_chunk_duration - self.algo.speech_threshold
+        if self.end_of_turn is not None:
+            over_s = max(over_s, self.incomplete_after_s or 0.0)
+        if self.eager_after_s is not None and self.eager_after_s >= over_s:
+            raise ValueError(
+                f"eager_after_s is {self.eager_after_s:g}; allowed is less than {over_s:g} s, at "
+                "which the turn is over (audio_chunk_duration - speech_threshold)"
+            )
+
     def detector(self) -> TurnDetector:
         """A detector for one user."""
         asked = () if self.end_of_turn is None else (ASK_AT_S,)

@@ -194,8 +194,7 @@ class TurnTaker:
         elif isinstance(event, Silence):
             if self._settings.end_of_turn is not None and event.after_s == ASK_AT_S:
                 self._ask_whether_complete(self._settings.end_of_turn)
-            is_free = not self.is_speaking and not self._judgements
-            if event.after_s == self._settings.eager_after_s and is_free:
+            if event.after_s == self._settings.eager_after_s and self._would_answer:
                 self._begin_eagerly()
         elif isinstance(event, GoesOn):
             self._withdraw_question()
@@ -250,6 +249,13 @@ class TurnTaker:
         self._drop_eager()
         begin = self._begin_with(self._with_kept(self._hearing.said_so_far()))
         self._eager = self._new_reply(begin, held=True)
+
+    @property
+    def _would_answer(self) -> bool:
+        """Whether the turn, were it over, would be answered at once."""
+        if self._settings.interrupt_min_words:
+            return not self.is_speaking and not self._judgements
+        return not self.is_speaking or self._is_holding
 
     def _drop_eager(self) -> None:
         eager, self._eager = self._eager, None
