@@ -82,6 +82,7 @@ async def test_refusals_have_a_body(served: Any, body: Any, status: int, error: 
         b'{"type": "offer", "sdp": "v=0"}',
         b'{"type": "offer", "sdp": 5, "webrtc_id": "a"}',
         b'{"type": "offer", "sdp": "v=0", "webrtc_id": ""}',
+        b'{"type": "offer", "sdp": "v=0", "webrtc_id": "a\\nb"}',
         b'{"type": "offer", "sdp": "v=0", "webrtc_id": "' + b"a" * 257 + b'"}',
         b'{"type": "ice-candidate", "candidate": "text", "webrtc_id": "a"}',
         b"[" * 100_000,

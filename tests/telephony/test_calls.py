@@ -251,6 +251,17 @@ def test_nonsense_is_ignored_and_never_answered(caplog: pytest.LogCaptureFixture
             },
             "PCMU",
         ),
+        (
+            "",
+            {
+                "event": "start",
+                "stream_id": "1",
+                "start": {"media_format": {"encoding": "\ud800", "sample_rate": 8000}},
+            },
+            "'\\ud800'",
+        ),
+        ("", {"event": "start", "streamSid": "M" * 300, "start": {}}, "300 characters"),
+        ("", {"event": "start", "streamSid": "M\nfastrtc", "start": {}}, "printed"),
         ("", {"event": "websocket:connected", "content-type": "audio/opus"}, "content-type"),
         ("", {"event": "start", "callId": "1"}, "begins no stream"),
         ("?provider=telnyx", {"event": "start", "streamSid": "1"}, "missing"),

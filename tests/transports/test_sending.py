@@ -127,3 +127,12 @@ def test_one_pong_answers_pings_that_came_together() -> None:
         assert line.events == ["pong", "pong"]
 
     call(check, lambda: BrowserWire(RATE_HZ, RATE_HZ))
+
+
+def test_a_reason_that_no_encoding_can_carry_closes_all_the_same() -> None:
+    async def check(transport: SocketTransport, line: Caller) -> None:
+        transport.close("half \ud800 a character")
+        await asyncio.sleep(0.1)
+        assert line.closed == (1000, "half ? a character")
+
+    call(check)

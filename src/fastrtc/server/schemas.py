@@ -18,6 +18,13 @@ def _refuse_half_characters(text: str) -> str:
     return text
 
 
+def _refuse_unprintable(text: str) -> str:
+    """Ids stand in logs, where a line break would begin a line of the client's own."""
+    if not text.isprintable():
+        raise ValueError("an id consists of characters that can be printed")
+    return text
+
+
 Text: TypeAlias = Annotated[str, AfterValidator(_refuse_half_characters)]
 
 
@@ -34,7 +41,9 @@ class Body(BaseModel):
     sdp: Text | None = None
     candidate: dict[str, Any] | None = None
     type: Literal["offer", "ice-candidate"]
-    webrtc_id: Text = Field(min_length=1, max_length=256)
+    webrtc_id: Annotated[Text, AfterValidator(_refuse_unprintable)] = Field(
+        min_length=1, max_length=256
+    )
 
     @model_validator(mode="after")
     def _offer_has_sdp(self) -> Self:

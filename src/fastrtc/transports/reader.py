@@ -298,7 +298,7 @@ async def _answer(socket: Socket, message: Message | None) -> None:
 
 
 async def _close(socket: Socket, end: _End) -> None:
-    reason = end.reason.encode()[:120].decode(errors="ignore")
+    reason = end.reason.encode(errors="replace")[:120].decode(errors="ignore")
     try:
         await socket.close(end.code, reason)
     except (OSError, RuntimeError, WebSocketDisconnect):

@@ -222,8 +222,8 @@ class SocketTransport:
                     await self._send_frame(now_s)
                     continue
                 await self._sleep(due_s)
-            reason = self._reason.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
-            await self._socket.close(self._code, reason)
+            reason = self._reason.encode(errors="replace")[:LONGEST_REASON_BYTES]
+            await self._socket.close(self._code, reason.decode(errors="ignore"))
         except (OSError, RuntimeError, WebSocketDisconnect) as error:
             # Starlette has a RuntimeError for sending on what is closed.
             logger.debug("session %s: the socket is gone: %r", self._session.id, error)

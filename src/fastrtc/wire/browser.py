@@ -35,7 +35,6 @@ Format = Literal["mulaw", "pcm16", "opus"]
 FORMATS: Final = get_args(Format)
 LOWEST_HZ: Final = 8_000
 HIGHEST_HZ: Final = 48_000
-LONGEST_ID: Final = 256
 
 
 class BrowserWire:
@@ -98,11 +97,7 @@ class BrowserWire:
     def _start(self, message: dict[str, Any]) -> Started:
         if self._started:
             raise WireError("a second start: open another WebSocket for another session")
-        id_ = field(message, "websocket_id")
-        if not 0 < len(id_) <= LONGEST_ID:
-            raise WireError(f"websocket_id has {len(id_)} characters; allowed: 1 to {LONGEST_ID}")
-        if not id_.isprintable():
-            raise WireError("websocket_id has characters that cannot be printed")
+        started = Started(field(message, "websocket_id"))
         encoding: Encoding = "mulaw"
         if message.get("format") is not None:
             if message["format"] not in FORMATS:
@@ -126,7 +121,7 @@ class BrowserWire:
         self.whole_frames = encoding == "opus"
         self._marks = message.get("marks") is True
         self._started = True
-        return Started(id_)
+        return started
 
     def sound(self, payload: bytes) -> Message:
         """``media``, or the bytes themselves."""

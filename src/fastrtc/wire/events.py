@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from fastrtc.audio.codecs import AudioFormat
 
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 Message: TypeAlias = str | bytes
+LONGEST_ID: Final = 256
 
 
 class WireError(ValueError):
@@ -46,9 +47,19 @@ class Unservable(WireError):
 
 @dataclass(frozen=True)
 class Started:
-    """The client said who it is; from now on :class:`Wire` knows its audio's form."""
+    """The client said who it is; from now on :class:`Wire` knows its audio's form.
+
+    Raises:
+        WireError: the id is too long for a name, or not to be printed: it stands in logs.
+    """
 
     id: str
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.id) <= LONGEST_ID:
+            raise WireError(f"the id has {len(self.id)} characters; allowed: 1 to {LONGEST_ID}")
+        if not self.id.isprintable():
+            raise WireError("the id has characters that cannot be printed")
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ class ExotelWire:
         rate_hz = field(message, "start", "media_format", "sample_rate")
         if rate_hz not in RATES:
             raise WireError(
-                f"Exotel streams at {rate_hz} Hz; set the applet's sample-rate to "
+                f"Exotel streams at {rate_hz!r} Hz; set the applet's sample-rate to "
                 f"{', '.join(RATES)}"
             )
         self.frame_s = RATES[rate_hz]

@@ -74,8 +74,8 @@ class PlivoWire:
         encoding = CODECS.get((content_type, rate_hz))
         if encoding is None:
             raise WireError(
-                f"Plivo streams {content_type} at {rate_hz} Hz; set the stream's contentType to "
-                "audio/x-mulaw;rate=8000 or audio/x-l16 at 8000 or 16000"
+                f"Plivo streams {content_type!r} at {rate_hz!r} Hz; set the stream's contentType "
+                "to audio/x-mulaw;rate=8000 or audio/x-l16 at 8000 or 16000"
             )
         self.heard = self.said = AudioFormat(encoding, int(rate_hz))
         self._content_type = content_type

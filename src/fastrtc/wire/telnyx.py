@@ -73,7 +73,7 @@ class TelnyxWire:
         rate_hz = field(message, "start", "media_format", "sample_rate")
         if codec not in CODECS or rate_hz != "8000":
             raise WireError(
-                f"Telnyx streams {codec} at {rate_hz} Hz; set the stream's codec and "
+                f"Telnyx streams {codec!r} at {rate_hz!r} Hz; set the stream's codec and "
                 "bidirectional codec to PCMU or PCMA at 8000 Hz"
             )
         self.heard = self.said = AudioFormat(CODECS[codec], 8000)
