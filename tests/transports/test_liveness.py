@@ -6,26 +6,33 @@ import asyncio
 from typing import Any
 
 import numpy as np
+import pytest
 
 from fastrtc import Stream
 from fastrtc.audio.convert import AudioChunk
 from fastrtc.testing import run
-from fastrtc.transports.reader import START_TIMEOUT_S, serve_socket
+from fastrtc.transports.reader import MAX_BAD_MESSAGES, START_TIMEOUT_S, serve_socket
 from fastrtc.transports.websocket import PING_S, SILENCE_LIMIT_S, STALL_LIMIT_S
 from fastrtc.wire.browser import BrowserWire
+from fastrtc.wire.telnyx import TelnyxWire
 from fastrtc.wire.twilio import TwilioWire
 from lines import Line
 from recorders import AsyncEcho
 
+TELNYX = {
+    "event": "start",
+    "stream_id": "me",
+    "start": {"media_format": {"encoding": "PCMU", "sample_rate": 8000}},
+}
 START = {"event": "start", "websocket_id": "me", "streamSid": "me"}
 
 
 class House:
-    def __init__(self, wire: Any) -> None:
+    def __init__(self, wire: Any, start: dict[str, Any] = START) -> None:
         self.line = Line()
         self.stream = Stream(AsyncEcho(), modality="audio")
         self.serving = asyncio.ensure_future(serve_socket(self.line, self.stream.factory, wire))
-        self.line.say(START)
+        self.line.say(start)
 
     @property
     def why(self) -> str:
@@ -132,3 +139,36 @@ def test_clears_do_not_pile_up() -> None:
         await house.serving
 
     run(check())
+
+
+def test_a_few_bad_messages_now_and_then_end_nothing() -> None:
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        for _ in range(3):
+            for _ in range(MAX_BAD_MESSAGES - 1):
+                house.line.say({"event": "media"})
+            await asyncio.sleep(61)
+        assert not house.serving.done()
+        for _ in range(MAX_BAD_MESSAGES):
+            house.line.say({"event": "media"})
+        await house.serving
+        assert house.line.closed is not None
+        assert house.line.closed[0] == 1008
+
+    run(check())
+
+
+def test_what_a_provider_reports_is_logged_once_and_ends_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def check() -> None:
+        house = House(TelnyxWire(), TELNYX)
+        for _ in range(2 * MAX_BAD_MESSAGES):
+            house.line.say({"event": "error", "payload": {"title": "malformed_frame"}})
+        await asyncio.sleep(1)
+        assert not house.serving.done()
+        house.line.say({"event": "stop"})
+        await house.serving
+
+    run(check())
+    assert caplog.text.count("malformed_frame") == 1

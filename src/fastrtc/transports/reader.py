@@ -23,6 +23,7 @@ from fastrtc.wire.events import (
     Ping,
     Played,
     Pong,
+    Protest,
     Sound,
     Started,
     Stopped,
@@ -50,7 +51,8 @@ logger = logging.getLogger("fastrtc")
 START_TIMEOUT_S: Final = 30.0
 MAX_MESSAGE_BYTES: Final = 1 << 20
 MAX_BAD_MESSAGES: Final = 100
-"""Messages of one client that may be no good before it is sent away."""
+"""Messages of one client that may be no good within a minute before it is sent away."""
+BAD_WINDOW_S: Final = 60.0
 CLOSE_PATIENCE_S: Final = 2.0
 STOPPED: Final = "the client said stop"
 
@@ -167,6 +169,8 @@ class _Reader:
         self.wire = wire
         self._socket = socket
         self._bad = 0
+        self._bad_since_s = float("-inf")
+        self._was_warned = False
 
     @property
     def can_be_answered(self) -> bool:
@@ -189,6 +193,8 @@ class _Reader:
                         return event
                     if isinstance(event, Stopped):
                         raise _End(STOPPED)
+                    if isinstance(event, Protest):
+                        self._warn(event.text)
                     if isinstance(event, Ping) and self.wire is not None:
                         await _answer(self._socket, self.wire.pong())
         except TimeoutError:
@@ -216,7 +222,11 @@ class _Reader:
                 message = await self._receive()
                 transport.heard(message)
                 try:
-                    _hand_over(wire.parse(message), session, transport)
+                    event = wire.parse(message)
+                    if isinstance(event, Protest):
+                        self._warn(event.text)
+                    else:
+                        _hand_over(event, session, transport)
                 except ValueError as error:
                     complaint = self._complaint(error)
                     if complaint is not None:
@@ -245,14 +255,22 @@ class _Reader:
         Raises:
             _End: there were too many.
         """
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._bad_since_s > BAD_WINDOW_S:
+            self._bad, self._bad_since_s = 0, now_s
         self._bad += 1
         if self._bad >= MAX_BAD_MESSAGES:
             raise _End(f"{MAX_BAD_MESSAGES} bad messages, the last: {error}", POLICY)
         if self.can_be_answered:
             return error_message(str(error))
-        if self._bad == 1:
-            logger.warning("bad message on a telephone's WebSocket: %s", error)
+        self._warn(f"bad message on a telephone's WebSocket: {error}")
         return None
+
+    def _warn(self, text: str) -> None:
+        """Logs what a telephone's provider does wrong, or complains of: the first time only."""
+        if not self._was_warned:
+            self._was_warned = True
+            logger.warning("%s", text)
 
 
 def _hand_over(event: Event | None, session: Session, transport: SocketTransport) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "Ping",
     "Played",
     "Pong",
+    "Protest",
     "Sound",
     "Started",
     "Stopped",
@@ -101,11 +102,18 @@ class Pong:
 
 
 @dataclass(frozen=True)
+class Protest:
+    """The provider tells that something we sent is no good; for the log."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The client has ended its stream."""
 
 
-Event: TypeAlias = Started | Sound | Text | Dtmf | Played | Ping | Pong | Stopped
+Event: TypeAlias = Started | Sound | Text | Dtmf | Played | Ping | Pong | Protest | Stopped
 
 
 class Wire(Protocol):

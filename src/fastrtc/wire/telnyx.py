@@ -19,6 +19,7 @@ from fastrtc.wire.events import (
     Event,
     Message,
     Played,
+    Protest,
     Sound,
     Started,
     Stopped,
@@ -65,7 +66,7 @@ class TelnyxWire:
         if event == "mark":
             return Played(field(value, "mark", "name"))
         if event == "error":
-            raise WireError(f"Telnyx reports {json.dumps(value.get('payload'))[:200]}")
+            return Protest(f"Telnyx reports {json.dumps(value.get('payload'))[:200]}")
         return Stopped() if event == "stop" else None
 
     def _start(self, message: dict[str, Any]) -> Started:
