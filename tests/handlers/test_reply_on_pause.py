@@ -548,6 +548,21 @@ def test_a_model_that_fails_in_a_pause_of_the_reply_lets_it_go_on() -> None:
     run(check())
 
 
+def test_the_tail_of_a_turn_that_was_cut_is_no_turn() -> None:
+    async def check() -> None:
+        talk = Talk(40)
+        options = AlgoOptions(max_continuous_speech_s=2.0)
+        words = clip("austen-0870")[RATE_HZ // 2 : RATE_HZ]
+        served = stream(talk.sync, model=Loudness(), algo_options=options)
+        async with MemoryClient(served) as client:
+            said = np.tile(words, 5)[: round(2.1 * RATE_HZ)]
+            await client.send_audio(np.concatenate((said, silence(5))))
+            assert talk.begun == 1
+            assert np.array_equal(client.heard(), np.tile(SOUND, 40))
+
+    run(check())
+
+
 class Loudness:
     """A user's own model: whatever is loud is speech."""
 

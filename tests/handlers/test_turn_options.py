@@ -258,7 +258,7 @@ def test_an_eager_reply_is_dropped_when_the_user_goes_on(which: str) -> None:
         async with MemoryClient(stream(getattr(talk, which), eager_after_s=0.15)) as client:
             await client.send_audio(np.concatenate((WORDS, silence(0.35), WORDS)))
             assert not client.played, "nothing of it may be heard"
-            assert talk.begun > talk.closed - 1 > 0 or talk.begun == talk.closed
+            assert talk.begun == talk.closed >= 1
             await client.send_audio(silence(1))
             assert client.played
             assert talk.begun == talk.closed + 1

@@ -220,11 +220,11 @@ class TurnDetector:
         self.talking = False
         self._told = 0
         self._patience_s = 0.0
+        # What was said belongs to the turn that is over; only what comes may start another.
+        self._span.clear()
         if cause == "limit":
             self._first_s = self.now_s
         else:
-            # What was said belongs to the turn that is over; only what comes may start another.
-            self._span.clear()
             self._burst.clear()
             self._first_s = None
             self._armed = True
