@@ -21,6 +21,9 @@ def test_every_name_of_the_table_is_the_one_it_stands_for(path: str) -> None:
 def test_old_imports_work() -> None:
     from fastrtc.pause_detection import silero
     from fastrtc.pause_detection.silero import SileroVADModel
+    from fastrtc.reply_on_pause import ReplyOnPause
+    from fastrtc.reply_on_pause import StreamHandler as StreamHandlerOfReplies
+    from fastrtc.reply_on_stopwords import AlgoOptions
     from fastrtc.tracks import AsyncStreamHandler, StreamHandler
     from fastrtc.utils import AdditionalOutputs, create_message, wait_for_item
 
@@ -29,6 +32,9 @@ def test_old_imports_work() -> None:
 
     assert AsyncStreamHandler is fastrtc.AsyncStreamHandler
     assert StreamHandler is fastrtc.StreamHandler
+    assert StreamHandlerOfReplies is fastrtc.StreamHandler
+    assert ReplyOnPause is fastrtc.ReplyOnPause
+    assert AlgoOptions is fastrtc.AlgoOptions
     assert AdditionalOutputs is fastrtc.AdditionalOutputs
     assert create_message is fastrtc.create_message
     assert wait_for_item is fastrtc.wait_for_item
