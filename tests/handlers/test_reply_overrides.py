@@ -296,3 +296,20 @@ def test_attributes_set_after_construction_count() -> None:
     handler.fn = talk.sync
     handler.algo_options = AlgoOptions(audio_chunk_duration=2.0)
     run(check(handler))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"interrupt_min_words": 1, "stt": object()},
+        {"resume_after_s": 1.0},
+        {"eager_after_s": 0.2},
+        {"end_of_turn": object()},
+        {"incomplete_after_s": 1.0},
+    ],
+)
+def test_what_a_determine_pause_of_ones_own_cannot_do_is_refused(options: Any) -> None:
+    ReplyOnPause(Talk().sync, **options)
+    name = next(iter(options))
+    with pytest.raises(ValueError, match=rf"{name} does not work .*allowed with it are preroll_s"):
+        Chunky(Talk().sync, **options)

@@ -148,6 +148,8 @@ class ReplyOnPause(StreamHandler):
             incomplete_after_s=incomplete_after_s,
             stt=stt,
         )
+        if self._overrides("determine_pause"):
+            self.settings.check_without_detector()
         if (on_idle is None) != (idle_after_s is None):
             raise ValueError("on_idle and idle_after_s belong together: give both, or neither")
         self.is_async = is_async_callable(fn)
@@ -238,7 +240,7 @@ class ReplyOnPause(StreamHandler):
     def process_audio(self, audio: AudioInput, state: AppState) -> None:
         """Looks for a pause in the audio that has come, this frame included.
 
-        With a ``determine_pause`` of a subclass: gathers mono audio in ``state.buffer`` and asks it
+        With a ``determine_pause`` of a subclass: gathers audio in ``state.buffer`` and asks it
         once there is a chunk of ``audio_chunk_duration``, until it empties the buffer.
         """
         rate_hz, samples = audio

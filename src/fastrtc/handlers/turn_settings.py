@@ -76,6 +76,26 @@ class TurnSettings:
                 "which the turn is over (audio_chunk_duration - speech_threshold)"
             )
 
+    def check_without_detector(self) -> None:
+        """For a handler that finds the pauses itself, so that the detector hears nothing.
+
+        Raises:
+            ValueError: an option that only the detector can heed.
+        """
+        for name, off in (
+            ("interrupt_min_words", 0),
+            ("resume_after_s", None),
+            ("eager_after_s", None),
+            ("end_of_turn", None),
+            ("incomplete_after_s", None),
+        ):
+            if getattr(self, name) != off:
+                raise ValueError(
+                    f"{name} does not work with a determine_pause() of one's own, which alone "
+                    "decides when a turn starts and ends; allowed with it are preroll_s, on_idle "
+                    "and idle_after_s"
+                )
+
     def detector(self) -> TurnDetector:
         """A detector for one user."""
         asked = () if self.end_of_turn is None else (ASK_AT_S,)
