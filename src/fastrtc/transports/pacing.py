@@ -39,7 +39,8 @@ class Pacer:
     Args:
         rate_hz: of the samples, mono.
         frame_s: seconds in a message.
-        lead_s: how far ahead of the client's playback messages leave.
+        lead_s: how far ahead of the client's playback the end of a message may be; two frames at
+            least, lest the client run dry between them.
         whole_frames: a frame that is not full waits for more, as long as two frames last, then
             is filled with silence.
     """
@@ -82,7 +83,7 @@ class Pacer:
         if not self._samples:
             return None
         if self._samples >= self._frame:
-            return max(0.0, self._end_s - self._lead_s - now_s)
+            return max(0.0, self._end_s + self._frame_s - self._lead_s - now_s)
         due_s = self._end_s - SHORT_FRAME_S
         if self._whole:
             due_s = max(due_s, self._since_s + 2 * self._frame_s)

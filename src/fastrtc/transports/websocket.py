@@ -80,7 +80,7 @@ class SocketTransport:
         self._pacer = Pacer(
             wire.said.rate_hz,
             frame_s=wire.frame_s,
-            lead_s=max(PHONE_LEAD_S if wire.kind == "phone" else LEAD_S, wire.frame_s),
+            lead_s=max(PHONE_LEAD_S if wire.kind == "phone" else LEAD_S, 2 * wire.frame_s),
             whole_frames=wire.whole_frames,
         )
         self._texts: deque[Message] = deque()
