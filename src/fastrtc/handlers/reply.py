@@ -4,7 +4,7 @@ Belongs to the session's event loop; a sync generator runs in a thread of its ow
 nothing about who speaks, and plays nothing.
 
 A reply is closed safely in every state. One that waits at a ``yield`` gets GeneratorExit there. One
-that awaits something on the loop is cancelled there, but 0.2 s later, unless it has yielded or
+that awaits something on the loop is cancelled there, but 2 s later, unless it has yielded or
 ended by then: it may be cleaning up already, which nobody can see. One that is busy in a thread is
 closed as soon as that call returns. Its ``finally`` runs once, and what it yields after
 :meth:`Reply.close` goes nowhere.
@@ -30,7 +30,7 @@ AHEAD_S: Final = 5.0
 """Audio that a reply which is held back produces at most..."""
 AHEAD_ITEMS: Final = 256
 """...and how many items, if they are short or none is audio."""
-CLEAN_UP_S: Final = 0.2
+CLEAN_UP_S: Final = 2.0
 """How long an async generator that awaits something may go on before it is cancelled."""
 
 Begin: TypeAlias = Callable[[CallLane], Awaitable[Any]]
