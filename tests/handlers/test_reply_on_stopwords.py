@@ -10,6 +10,7 @@ import pytest
 
 from conversation import RATE_HZ, Samples, Talk, clip, contains, errors, logs, silence, take_time
 from fastrtc import ReplyOnStopWords, Stream
+from fastrtc.errors import MissingExtension
 from fastrtc.handlers.stop_words import contains_phrase
 from fastrtc.testing import MemoryClient, run
 
@@ -206,6 +207,21 @@ def test_a_recogniser_that_fails_is_told(caplog: pytest.LogCaptureFixture) -> No
 def test_stop_words_that_cannot_be_heard_are_refused(stop_words: Any) -> None:
     with pytest.raises(ValueError, match="stop_words"):
         ReplyOnStopWords(Talk().sync, stop_words, stt=Hears())
+
+
+def test_without_pocketsphinx_there_is_moonshine(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def get(model: str, **options: Any) -> Any:
+        asked.append(model)
+        if model == "pocketsphinx":
+            raise MissingExtension("pip install pocketsphinx")
+        return Hears()
+
+    monkeypatch.setattr("fastrtc.handlers.reply_on_stopwords.get_stt_model", get)
+    handler = ReplyOnStopWords(Talk().sync, ["computer"])
+    assert isinstance(handler.stt_model, Hears)
+    assert asked == ["pocketsphinx", "moonshine/base"]
 
 
 def test_a_subclass_may_match_and_tell_otherwise() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastrtc.errors import ConfigurationError
+from fastrtc.errors import ConfigurationError, MissingExtension
 from fastrtc.handlers.app_state import AppState, ReplyFnGenerator
 from fastrtc.handlers.base import HandlerSession
 from fastrtc.handlers.reply_on_pause import ReplyOnPause
@@ -150,5 +150,5 @@ class ReplyOnStopWords(ReplyOnPause):
 def _recogniser_of(stop_words: list[str]) -> Recogniser:
     try:
         return get_stt_model("pocketsphinx", keyphrases=tuple(stop_words))
-    except ConfigurationError:
+    except (ConfigurationError, MissingExtension):
         return get_stt_model("moonshine/base")
