@@ -15,7 +15,7 @@ from fastrtc import Stream, get_current_context
 from fastrtc.server.whip import ice_links, trickled
 from microphone import RATE_HZ, Microphone, tone
 from recorders import AsyncEcho
-from sockets import served
+from sockets import Talker, served
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -209,3 +209,19 @@ def test_links_and_fragments() -> None:
         {"candidate": "candidate:1 x", "usernameFragment": "u"}
     ]
     assert trickled("a=end-of-candidates") == [{"candidate": ""}]
+
+
+def test_only_what_came_by_whip_is_ended_by_it() -> None:
+    """A WebSocket may bear any name."""
+
+    async def talk(host: str) -> None:
+        token = "A" * 32
+        async with Talker(host, id_=f"whip-{token}"):
+            await until(lambda: f"whip-{token}" in stream.sessions)
+            async with httpx.AsyncClient(base_url=f"http://{host}") as http:
+                assert (await http.delete(f"/whip/{token}")).status_code == 404
+            assert f"whip-{token}" in stream.sessions
+
+    stream = Studio(AsyncEcho())
+    with served(stream) as host:
+        asyncio.run(talk(host))

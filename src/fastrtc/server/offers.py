@@ -112,6 +112,11 @@ class Offers:
             return _answer(await self._renegotiate(session, sdp))
         return _answer(await self._accept(body.webrtc_id, sdp, principal))
 
+    def made(self, webrtc_id: str) -> bool:
+        """Whether a session of this id lives and came by one of these offers."""
+        session = self._factory.registry.get(webrtc_id)
+        return session is not None and session in self._fingerprints
+
     async def _accept(self, webrtc_id: str, sdp: str, principal: Any) -> str:
         self._accepting[webrtc_id] += 1
         try:

@@ -98,7 +98,7 @@ def add_whip_routes(
 
     def _existing(token: str) -> str:
         id_ = f"{kind}-{token}"
-        if not TOKEN.fullmatch(token) or factory.registry.get(id_) is None:
+        if not TOKEN.fullmatch(token) or not offers.made(id_):
             raise HTTPException(404, "no such session")
         return id_
 
