@@ -467,8 +467,12 @@ def test_pages_of_other_sites_are_refused_when_sites_are_named() -> None:
             await app.send('{"event": "ping"}')
             assert await app.recv() == '{"event": "pong"}'
 
-    with served(Stream(Echo(), modality="audio", allowed_origins=["https://a.com"])) as host:
-        asyncio.run(talk(host))
+    for spelt in ["https://a.com", "https://A.com/", "https://a.com:443"]:
+        with served(Stream(Echo(), modality="audio", allowed_origins=[spelt])) as host:
+            asyncio.run(talk(host))
+    for wrong in ["a.com", "*", "https://a.com/page", ""]:
+        with pytest.raises(ValueError, match="an origin is 'https://host'"):
+            Stream(Echo(), modality="audio", allowed_origins=[wrong])
     with pytest.raises(ValueError, match="write"):
         Stream(Echo(), modality="audio", allowed_origins="https://a.com")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import HTTPException, WebSocket
 from fastapi.responses import JSONResponse
@@ -18,6 +19,8 @@ from fastrtc.wire.providers import wire_of
 
 __all__ = ["SocketDoors"]
 
+DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+
 
 class SocketDoors:
     """``WS {path}/websocket/offer`` and ``WS {path}/telephone/handler``.
@@ -28,6 +31,9 @@ class SocketDoors:
         refusal: why this stream takes no WebSockets at all; None when it does.
         allowed_origins: pages that may connect, such as "https://a.com"; None for any. Clients
             that send no Origin are no browsers and are not asked for one.
+
+    Raises:
+        ValueError: one of ``allowed_origins`` is no origin.
     """
 
     def __init__(
@@ -37,7 +43,9 @@ class SocketDoors:
         refusal: OfferRefused | None = None,
         allowed_origins: Collection[str] | None = None,
     ) -> None:
-        self._allowed_origins = allowed_origins
+        self._allowed_origins = (
+            None if allowed_origins is None else frozenset(map(_origin, allowed_origins))
+        )
         self._factory = factory
         self._authorize = authorize
         self._refusal = refusal
@@ -77,6 +85,20 @@ class SocketDoors:
         allowed = self._allowed_origins
         if allowed is not None and origin is not None and origin not in allowed:
             raise HTTPException(403, f"pages of {origin} may not connect to this stream")
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers spell it (RFC 6454, section 6.2): lower case, no default port."""
+    parts = urlsplit(text.strip().lower())
+    if text == "null":
+        return text
+    if not parts.scheme or not parts.netloc or parts.path.strip("/") or parts.query:
+        raise ValueError(
+            f"allowed_origins has {text!r}; an origin is 'https://host' or 'https://host:port', "
+            "and None allows any"
+        )
+    host = parts.netloc.removesuffix(DEFAULT_PORTS.get(parts.scheme, "/"))
+    return f"{parts.scheme}://{host}"
 
 
 async def _deny(websocket: WebSocket, error: HTTPException) -> None:
