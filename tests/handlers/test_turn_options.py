@@ -364,8 +364,9 @@ def test_an_idle_user_is_spoken_to(kind: str) -> None:
             calls.append(loop.time())
             yield ramp(1)
 
-        def plain() -> None:
+        def plain() -> str:
             calls.append(loop.time())
+            return "called"
 
         on_idle = {"generator": generator, "plain": plain, "async generator": async_generator}
         served = stream(Talk(10).sync, on_idle=on_idle[kind], idle_after_s=5)

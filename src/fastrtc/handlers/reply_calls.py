@@ -74,7 +74,10 @@ class ReplyCalls:
         async def begin(lane: CallLane) -> Any:
             if wait:
                 await self._fetch_inputs(fit)
-            return await _call(lane, fn, *fit.trim(self._inputs()))
+            result = await _call(lane, fn, *fit.trim(self._inputs()))
+            # A plain on_idle is called for what it does, whatever it returns.
+            plays = hasattr(result, "__next__") or hasattr(result, "__anext__")
+            return result if wait or plays else None
 
         return begin
 

@@ -76,5 +76,9 @@ def mono(samples: Samples, channels: int) -> Samples:
     """Interleaved samples of shape ``(n,)`` mixed down to one channel."""
     if channels == 1:
         return samples
-    mixed: Samples = samples.reshape(-1, channels).mean(axis=1).astype(np.int16)
-    return mixed
+    columns = samples.reshape(-1, channels)
+    # In integers, which is several times as fast as mean().
+    total = columns[:, 0].astype(np.int32)
+    for channel in range(1, channels):
+        total += columns[:, channel]
+    return (total // channels).astype(np.int16)
