@@ -313,3 +313,31 @@ def test_what_a_determine_pause_of_ones_own_cannot_do_is_refused(options: Any) -
     name = next(iter(options))
     with pytest.raises(ValueError, match=rf"{name} does not work .*allowed with it are preroll_s"):
         Chunky(Talk().sync, **options)
+
+
+@pytest.mark.parametrize("kind", [Chunky, Inheriting])
+@pytest.mark.parametrize("is_altered", [False, True])
+def test_stereo_reaches_the_function_whoever_finds_the_pause(kind: Any, is_altered: bool) -> None:
+    class Altering(kind):  # type: ignore[misc]
+        def determine_pause(self, audio: Any, sampling_rate: int, state: AppState) -> bool:
+            over = super().determine_pause(audio, sampling_rate, state)
+            if over and is_altered:
+                state.stream = np.concatenate((state.stream, np.zeros(100, np.int16)))
+            return bool(over)
+
+    async def check() -> None:
+        talk = Talk(3)
+        handler = Altering(talk.sync, expected_layout="stereo", input_sample_rate=RATE_HZ)
+        said = np.concatenate((silence(12), WORDS, silence(1.3)))
+        both = np.stack((said, said // 4), axis=1).reshape(-1)
+        async with MemoryClient(serve(handler)) as client:
+            await client.send_audio(both)
+            got = talk.turns[0].reshape(-1, 2)
+            if is_altered:
+                assert np.array_equal(got[:, 0], got[:, 1])
+            else:
+                assert contains(both, talk.turns[0])
+                assert contains(np.ascontiguousarray(got[:, 0]), WORDS[:RATE_HZ])
+            assert not errors(client)
+
+    run(check())

@@ -23,7 +23,7 @@ from fastrtc.handlers.outputs import AudioEmitType
 from fastrtc.handlers.reply import Begin
 from fastrtc.handlers.reply_calls import ReplyCalls
 from fastrtc.handlers.signature import is_async_callable
-from fastrtc.handlers.turn_audio import mono
+from fastrtc.handlers.turn_audio import TurnAudio, mono
 from fastrtc.handlers.turn_settings import Recogniser, TurnSettings
 from fastrtc.handlers.turn_taking import TurnTaker
 from fastrtc.turns.options import AlgoOptions, ModelOptions
@@ -34,6 +34,8 @@ from fastrtc.wire.messages import create_message
 
 __all__ = ["ReplyOnPause"]
 
+LONGEST_CHUNK_S: Final = 10.0
+"""How much stereo is kept before a turn of a subclass has begun."""
 SETTABLE: Final = (
     "fn",
     "startup_fn",
@@ -167,6 +169,8 @@ class ReplyOnPause(StreamHandler):
         self._may_play: Callable[[], bool] | None = None
         self._at_reply_end = False
         self._earlier: npt.NDArray[np.int16] = np.zeros(0, np.int16)
+        self._channels = 2 if expected_layout == "stereo" else 1
+        self._heard = TurnAudio(input_sample_rate, self._channels)
 
     # What the session does with it.
 
@@ -234,8 +238,7 @@ class ReplyOnPause(StreamHandler):
         self.process_audio(frame, self.state)
         if self.state.pause_detected:
             state, self.state = self.state, self.state.new()
-            audio = np.zeros(0, np.int16) if state.stream is None else state.stream
-            self._on_loop(self.turns.take_turn, audio.reshape(-1))
+            self._on_loop(self.turns.take_turn, self._said(state))
 
     def process_audio(self, audio: AudioInput, state: AppState) -> None:
         """Looks for a pause in the audio that has come, this frame included.
@@ -251,7 +254,13 @@ class ReplyOnPause(StreamHandler):
             return
         if not self.can_interrupt and self.turns.is_speaking:
             return
-        flat = mono(flat, 2 if self.expected_layout == "stereo" else 1)
+        if self._channels > 1:
+            self._heard.push(flat)
+            if state.stream is None:
+                pending_s = (0 if state.buffer is None else len(state.buffer)) / rate_hz
+                kept_s = pending_s + self.settings.preroll_s + LONGEST_CHUNK_S
+                self._heard.forget_before(self._heard.end_s - kept_s)
+            flat = mono(flat, self._channels)
         state.buffer = flat if state.buffer is None else np.concatenate((state.buffer, flat))
         if len(state.buffer) / rate_hz < self.algo_options.audio_chunk_duration:
             return
@@ -293,8 +302,7 @@ class ReplyOnPause(StreamHandler):
         """Has the reply begin now, with what was said so far."""
         if self._overrides("determine_pause"):
             state, self.state = self.state, self.state.new()
-            audio = np.zeros(0, np.int16) if state.stream is None else state.stream
-            self._on_loop(self.turns.take_turn, audio.reshape(-1))
+            self._on_loop(self.turns.take_turn, self._said(state))
         else:
             self._on_loop(self.turns.trigger)
 
@@ -388,6 +396,13 @@ class ReplyOnPause(StreamHandler):
     def _greet(self) -> None:
         assert self.startup_fn is not None
         self.turns.speak(self._calls.unasked(self.startup_fn, wait=True))
+
+    def _said(self, state: AppState) -> npt.NDArray[np.int16]:
+        """The turn that a subclass gathered, in mono, as it was heard: in all its channels."""
+        if state.stream is None:
+            return np.zeros(0, np.int16)
+        later = 0 if state.buffer is None else len(state.buffer)
+        return self._heard.as_heard(state.stream.reshape(-1), later)
 
     def _on_started_elsewhere(self, chunk: npt.NDArray[np.int16], state: AppState) -> None:
         """A subclass found that the user has started: with this chunk, if it gathers as we do."""

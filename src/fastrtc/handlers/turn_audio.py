@@ -71,6 +71,22 @@ class TurnAudio:
             place += length
         return np.concatenate(parts) if parts else np.zeros(0, np.int16)
 
+    def as_heard(self, mixed: Samples, later: int) -> Samples:
+        """The audio whose mono mix is ``mixed``, in all its channels.
+
+        Args:
+            mixed: the newest audio but for ``later`` samples. If it is something else, each channel
+                gets the same.
+            later: of one channel.
+        """
+        if self.channels == 1:
+            return mixed
+        end = self._end - later
+        newest = self.between((end - len(mixed)) / self.rate_hz, end / self.rate_hz)
+        if np.array_equal(mono(newest, self.channels), mixed):
+            return newest
+        return np.repeat(mixed, self.channels)
+
 
 def mono(samples: Samples, channels: int) -> Samples:
     """Interleaved samples of shape ``(n,)`` mixed down to one channel."""
