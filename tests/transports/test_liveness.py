@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import numpy as np
@@ -172,3 +173,37 @@ def test_what_a_provider_reports_is_logged_once_and_ends_nothing(
 
     run(check())
     assert caplog.text.count("malformed_frame") == 1
+
+
+def fast(house: House, seconds: float) -> None:
+    payload = base64.b64encode(bytes([255]) * 8000).decode()
+    for _ in range(round(seconds)):
+        house.line.say({"event": "media", "media": {"payload": payload}})
+
+
+def test_a_client_may_send_a_recording() -> None:
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        fast(house, 55)
+        for _ in range(20):
+            await asyncio.sleep(1)
+            fast(house, 4)
+        await asyncio.sleep(1)
+        assert not house.serving.done()
+        house.line.say({"event": "stop"})
+        await house.serving
+
+    run(check())
+
+
+@pytest.mark.parametrize("seconds", [0, 70])
+def test_a_client_that_is_too_fast_for_the_others_is_sent_away(seconds: int) -> None:
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        fast(house, seconds)
+        for _ in range(0 if seconds else 61_000):
+            house.line.say({"event": "pong"})
+        await house.serving
+        assert house.line.closed == (1008, "more than 4 seconds of audio a second")
+
+    run(check())

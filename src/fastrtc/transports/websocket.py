@@ -39,6 +39,12 @@ SILENCE_LIMIT_S: Final = 45.0
 TIMER_SLACK_S: Final = 1.0
 STALL_LIMIT_S: Final = 30.0
 """A client that takes nothing for this long while something is sent is given up."""
+FASTEST: Final = 4.0
+"""Seconds of audio a second that a client may send for long..."""
+AHEAD_S: Final = 60.0
+"""...and how many it may be ahead of that, after a stall or with a recording."""
+MESSAGE_S: Final = 0.001
+"""What a message counts for besides its audio."""
 TEXTS_BOUND: Final = 256
 LONGEST_REASON_BYTES: Final = 120
 """A close frame takes 123 (RFC 6455, section 5.5)."""
@@ -92,6 +98,7 @@ class SocketTransport:
         self._marks = 0
         self.ended: asyncio.Future[None] = self._loop.create_future()
         """Done once :meth:`close` was called."""
+        self._credit_s = AHEAD_S
         self._heard_at_s = self._sending_since_s = self._loop.time()
         self._is_sending = False
         self._watch = self._loop.call_later(PING_S, self._check_alive)
@@ -180,7 +187,10 @@ class SocketTransport:
 
     def heard(self, message: Message) -> None:
         """Something came from the client."""
-        self._heard_at_s = self._loop.time()
+        now_s = self._loop.time()
+        self._credit_s = min(AHEAD_S, self._credit_s + (now_s - self._heard_at_s) * FASTEST)
+        self._heard_at_s = now_s
+        self._spend(MESSAGE_S)
         self._counts["messages_received"] += 1
         self._counts["bytes_received"] += len(message)
 
@@ -191,7 +201,8 @@ class SocketTransport:
             ValueError: it cannot be audio of the agreed encoding.
         """
         samples = self._hear(payload)
-        if samples:
+        self._spend(len(samples) / self._hear.bytes_per_s)
+        if samples and not self._closed:
             self._session.on_audio(samples, self._hear.rate_hz)
 
     def on_played(self, name: str) -> None:
@@ -231,6 +242,12 @@ class SocketTransport:
             self.close("the client is gone")
 
     # Inside.
+
+    def _spend(self, audio_s: float) -> None:
+        """Gives up a client that is so fast that others would have to wait."""
+        self._credit_s -= audio_s
+        if self._credit_s < 0:
+            self.close(f"more than {FASTEST:g} seconds of audio a second", 1008)
 
     async def _send_frame(self, now_s: float) -> None:
         frame = self._pacer.take(now_s)
@@ -304,6 +321,7 @@ class _Ears:
 
     def __init__(self, form: AudioFormat, rate_hz: int, channels: int) -> None:
         self.rate_hz = rate_hz
+        self.bytes_per_s = rate_hz * channels * 2
         self._decode = decoder(form)
         self._resampler = Resampler(form.rate_hz, rate_hz)
         self._channels = channels
