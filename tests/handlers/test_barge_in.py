@@ -262,6 +262,29 @@ def test_a_generator_busy_in_a_thread_is_closed_when_it_returns_and_plays_nothin
     run(check())
 
 
+def test_a_reply_begins_after_the_clean_up_of_the_one_before() -> None:
+    events: list[str] = []
+
+    def reply(audio: Any) -> Any:
+        number = len([event for event in events if event.startswith("begun")])
+        events.append(f"begun {number}")
+        try:
+            while True:
+                yield 24000, SOUND
+        finally:
+            time.sleep(0.05)
+            events.append(f"closed {number}")
+
+    async def check() -> None:
+        async with MemoryClient(stream(reply)) as client:
+            for _ in range(3):
+                client.handler.trigger_response()  # type: ignore[attr-defined]
+                await client.listen(1)
+            assert events == ["begun 0", "closed 0", "begun 1", "closed 1", "begun 2"]
+
+    run(check())
+
+
 def test_an_async_generator_is_cancelled_where_it_waits() -> None:
     events: list[str] = []
 

@@ -30,6 +30,8 @@ AHEAD_S: Final = 5.0
 """Audio that a reply which is held back produces at most..."""
 AHEAD_ITEMS: Final = 256
 """...and how many items, if they are short or none is audio."""
+BEFORE_NEXT_S: Final = 0.2
+"""How long a reply waits for the clean-up of the one before it."""
 CLEAN_UP_S: Final = 2.0
 """How long an async generator that awaits something may go on before it is cancelled."""
 
@@ -49,6 +51,7 @@ class Reply:
         passage: counts what is played of it.
         held: begins held back: it produces ahead, up to 5 s, and gives nothing away.
         is_answer: to something that was said; a greeting is not.
+        after: the reply before it, which was closed: its clean-up comes first, for a while.
         on_done: called once, when nothing of it runs any more, with what it raised or None.
 
     Attributes:
@@ -70,6 +73,7 @@ class Reply:
         passage: CountedPassage | None = None,
         held: bool = False,
         is_answer: bool = True,
+        after: Reply | None = None,
         on_done: Callable[[Reply, BaseException | None], None],
     ) -> None:
         self.passage = passage
@@ -89,7 +93,7 @@ class Reply:
         self._patience: asyncio.TimerHandle | None = None
         self._producer: asyncio.Future[None] | None = None
         self._consumer: asyncio.Future[None] | None = None
-        self._task = session.spawn(self._run(begin))
+        self._task = session.spawn(self._run(begin, after))
         self._task.add_done_callback(self._done)
 
     @property
@@ -130,7 +134,9 @@ class Reply:
 
     # The producer: the one task in which an async generator lives.
 
-    async def _run(self, begin: Begin) -> None:
+    async def _run(self, begin: Begin, after: Reply | None) -> None:
+        if after is not None and not after.ended:
+            await asyncio.wait([after._task], timeout=BEFORE_NEXT_S)
         if self.closed:
             return
         current_passage.set(_OwnPassage(self))

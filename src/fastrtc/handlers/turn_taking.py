@@ -71,6 +71,7 @@ class TurnTaker:
         self._is_deaf = False
         self._reply: Reply | None = None
         self._eager: Reply | None = None
+        self._last: Reply | None = None
         self._news: asyncio.Future[None] | None = None
         self._is_holding = False
         self._question: asyncio.Future[float] | None = None
@@ -128,6 +129,7 @@ class TurnTaker:
         # First, so that the generator's clean-up reads how much of it was heard.
         self._session.clear()
         if reply is not None:
+            self._last = reply
             reply.close()
             if not reply.has_begun:
                 self._kept[:0] = self._answered
@@ -360,7 +362,15 @@ class TurnTaker:
     # Replies.
 
     def _new_reply(self, begin: Begin, held: bool = False, is_answer: bool = True) -> Reply:
-        return Reply(self._session, begin, held=held, is_answer=is_answer, on_done=self._reply_done)
+        last, self._last = self._last, None
+        return Reply(
+            self._session,
+            begin,
+            held=held,
+            is_answer=is_answer,
+            after=last,
+            on_done=self._reply_done,
+        )
 
     def _play(self, reply: Reply) -> None:
         if self._reply is not None:
