@@ -24,7 +24,7 @@ from fastrtc.handlers.reply import Begin
 from fastrtc.handlers.reply_calls import ReplyCalls
 from fastrtc.handlers.signature import is_async_callable
 from fastrtc.handlers.turn_audio import TurnAudio, mono
-from fastrtc.handlers.turn_settings import Recogniser, TurnSettings
+from fastrtc.handlers.turn_settings import SETTABLE, Recogniser, TurnSettings
 from fastrtc.handlers.turn_taking import TurnTaker
 from fastrtc.turns.options import AlgoOptions, ModelOptions
 from fastrtc.turns.protocol import EndOfTurnModel
@@ -36,17 +36,6 @@ __all__ = ["ReplyOnPause"]
 
 LONGEST_CHUNK_S: Final = 10.0
 """How much stereo is kept before a turn of a subclass has begun."""
-SETTABLE: Final = (
-    "fn",
-    "startup_fn",
-    "algo_options",
-    "model_options",
-    "can_interrupt",
-    "needs_args",
-    "on_idle",
-    "model",
-)
-"""Attributes that may be set after construction; for a client, before it is served."""
 
 
 class ReplyOnPause(StreamHandler):

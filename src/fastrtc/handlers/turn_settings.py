@@ -12,12 +12,23 @@ from fastrtc.turns.detector import TurnDetector
 from fastrtc.turns.options import AlgoOptions, ModelOptions, SileroVadOptions
 from fastrtc.turns.protocol import EndOfTurnModel
 
-__all__ = ["ASK_AT_S", "LONGEST_TURN_S", "Recogniser", "TurnSettings"]
+__all__ = ["ASK_AT_S", "LONGEST_TURN_S", "SETTABLE", "Recogniser", "TurnSettings"]
 
 ASK_AT_S: Final = 0.2
 """Silence after which the end-of-turn model is asked."""
 LONGEST_TURN_S: Final = 600.0
 """A turn, and audio kept for a later one, grow no longer than this."""
+SETTABLE: Final = (
+    "fn",
+    "startup_fn",
+    "algo_options",
+    "model_options",
+    "can_interrupt",
+    "needs_args",
+    "on_idle",
+    "model",
+)
+"""Attributes that may be set after construction; for a client, before it is served."""
 
 
 class Recogniser(Protocol):

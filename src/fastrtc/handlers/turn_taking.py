@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,34 +16,19 @@ from fastrtc.handlers.base import HandlerSession
 from fastrtc.handlers.hearing import Hearing
 from fastrtc.handlers.reply import ENDED, Begin, Reply, audio_s
 from fastrtc.handlers.turn_audio import Samples
+from fastrtc.handlers.turn_host import Host
 from fastrtc.handlers.turn_settings import ASK_AT_S, LONGEST_TURN_S, TurnSettings
 from fastrtc.turns.detector import Event, GoesOn, Onset, Silence, Started
 from fastrtc.turns.end_of_turn import ask
 from fastrtc.turns.protocol import EndOfTurnModel
 
-__all__ = ["Host", "TurnTaker"]
+__all__ = ["TurnTaker"]
 
 COMPLETE: Final = 0.5
 SHORTEST_WAIT_S: Final = 0.001
 """Timers are not set for the rounding errors of a clock."""
 RECOUNT_S: Final = 0.3
 """How often words are counted while somebody talks into a reply."""
-
-
-class Host(Protocol):
-    """What the handler is asked and told."""
-
-    can_interrupt: bool
-
-    def begin_reply(self, audio: tuple[int, Samples]) -> Begin: ...
-    def begin_idle(self) -> Begin: ...
-    def on_dropped(self) -> None: ...
-    def on_started(self) -> None: ...
-    def on_pause(self) -> None: ...
-    def on_responding(self, responding: bool) -> None: ...
-    def on_response(self) -> None: ...
-    def on_output(self, item: Any) -> None: ...
-    async def on_reply_over(self) -> None: ...
 
 
 class TurnTaker:

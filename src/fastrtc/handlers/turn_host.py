@@ -1,0 +1,29 @@
+"""What a handler does for whoever takes its turns.
+
+A type only; ``turn_taking.py`` calls it, ``reply_on_pause.py`` is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from fastrtc.handlers.reply import Begin
+from fastrtc.handlers.turn_audio import Samples
+
+__all__ = ["Host"]
+
+
+class Host(Protocol):
+    """What the handler is asked and told."""
+
+    can_interrupt: bool
+
+    def begin_reply(self, audio: tuple[int, Samples]) -> Begin: ...
+    def begin_idle(self) -> Begin: ...
+    def on_dropped(self) -> None: ...
+    def on_started(self) -> None: ...
+    def on_pause(self) -> None: ...
+    def on_responding(self, responding: bool) -> None: ...
+    def on_response(self) -> None: ...
+    def on_output(self, item: Any) -> None: ...
+    async def on_reply_over(self) -> None: ...
