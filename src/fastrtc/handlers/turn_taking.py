@@ -348,14 +348,8 @@ class TurnTaker:
 
     def _new_reply(self, begin: Begin, held: bool = False, is_answer: bool = True) -> Reply:
         last, self._last = self._last, None
-        return Reply(
-            self._session,
-            begin,
-            held=held,
-            is_answer=is_answer,
-            after=last,
-            on_done=self._reply_done,
-        )
+        done = self._reply_done
+        return Reply(self._session, begin, held=held, is_answer=is_answer, after=last, on_done=done)
 
     def _play(self, reply: Reply) -> None:
         if self._reply is not None:
