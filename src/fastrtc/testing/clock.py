@@ -27,6 +27,8 @@ MODEL_PATIENCE_S: Final = 2.0
 """The same for a model that was asked something."""
 AGAIN_S: Final = 0.005
 """Real seconds that blocked calls get after each step, to notice what the step did."""
+AT_WORK: Final = 0.1
+"""Threads that spend this share of such a time running, or ready to, are at work."""
 LONGEST_PATIENCE: Final = 20
 """How often those are extended for threads that are at work."""
 STUCK_S: Final = 10.0
@@ -78,24 +80,28 @@ class _VirtualSelector(selectors.DefaultSelector):
     def _select_patiently(self, patience_s: float) -> Any:
         """Waits again and again while a thread works, or waits for a core on a busy machine."""
         for _ in range(LONGEST_PATIENCE):
+            before_ns = _at_work_ns()
             ready = super().select(patience_s)
-            if ready or not _a_thread_runs():
+            if ready or _at_work_ns() - before_ns < AT_WORK * patience_s * 1e9:
                 return ready
         return []
 
 
-def _a_thread_runs() -> bool:
-    """Whether a thread of this process but the caller's could run now; False where nobody tells."""
+def _at_work_ns() -> int:
+    """How long this process's threads, the caller's left out, ran or waited for a core so far.
+
+    0 where the kernel does not tell (``/proc/<pid>/task/<tid>/schedstat`` of Linux).
+    """
     own = str(threading.get_native_id())
-    for stat in Path("/proc/self/task").glob("*/stat"):
+    total_ns = 0
+    for stat in Path("/proc/self/task").glob("*/schedstat"):
         if stat.parent.name != own:
             try:
-                state = stat.read_text().rpartition(")")[2].split()[0]
+                ran_ns, waited_ns, _ = stat.read_text().split()
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended
-            if state in "RD":
-                return True
-    return False
+            total_ns += int(ran_ns) + int(waited_ns)
+    return total_ns
 
 
 class VirtualClockLoop(asyncio.SelectorEventLoop):
