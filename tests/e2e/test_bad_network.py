@@ -146,6 +146,7 @@ def test_a_nat_that_forgets_does_not_end_the_call(line: Line) -> None:
     time.sleep(0.5)
     while np.abs(call.record(1)).max(initial=0) < 1000:
         assert time.monotonic() < deadline, call.report()
+    call.record(2)
     fidelity = heard_speech(call.record)
     assert fidelity.dropouts == 0, fidelity
     assert line.watch()["made"] == 1
