@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ TICK_S = 0.02
 Samples = npt.NDArray[np.int16]
 
 
-class Phone:
+class Phone(ABC):
     """One call. Subclasses say what a provider's messages look like.
 
     Args:
@@ -55,14 +56,14 @@ class Phone:
 
     # What a provider's messages look like.
 
-    def greetings(self) -> list[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def greetings(self) -> list[Any]: ...
 
-    def media(self, samples: Samples) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def media(self, samples: Samples) -> Any: ...
 
-    def played(self, name: str) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def played(self, name: str) -> Any: ...
 
     def digit(self, digit: str) -> Any:
         return {"event": "dtmf", "streamSid": self.id, "dtmf": {"digit": digit}}
@@ -70,9 +71,9 @@ class Phone:
     def goodbye(self) -> Any:
         return {"event": "stop", "streamSid": self.id}
 
+    @abstractmethod
     def take(self, message: Any) -> tuple[str, Any]:
         """("sound", samples), ("mark", name), ("clear", None)."""
-        raise NotImplementedError
 
     # The call.
 

@@ -37,7 +37,7 @@ def test_time_stands_while_a_thread_works() -> None:
     run(check())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the states of threads are known on Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how long each thread has run")
 def test_time_stands_while_a_thread_works_for_long() -> None:
     def work() -> None:
         end_s = time.monotonic() + 4 * clock.PATIENCE_S

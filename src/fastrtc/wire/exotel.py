@@ -10,23 +10,17 @@ of 200 ms at 8 kHz, 100 ms above.
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from fastrtc.audio.codecs import AudioFormat
 from fastrtc.wire.events import (
-    Dtmf,
-    Event,
     Message,
-    Played,
-    Sound,
     Started,
-    Stopped,
     WireError,
     field,
-    from_base64,
-    read_json,
     to_base64,
 )
+from fastrtc.wire.phone import PhoneWire
 
 __all__ = ["ExotelWire"]
 
@@ -34,36 +28,16 @@ RATES: Final = {"8000": 0.2, "16000": 0.1, "24000": 0.1}
 """Sample rates, and seconds of audio in a message of an allowed length."""
 
 
-class ExotelWire:
+class ExotelWire(PhoneWire):
     """One call."""
 
     name = "exotel"
-    kind: Literal["websocket", "phone"] = "phone"
     whole_frames = True
 
     def __init__(self) -> None:
-        self.heard: AudioFormat | None = None
-        self.said: AudioFormat | None = None
+        super().__init__()
         self.frame_s = 0.2
         self._stream_sid = ""
-
-    def parse(self, message: Message) -> Event | None:
-        """What a message from Exotel means.
-
-        Raises:
-            WireError: see :class:`~fastrtc.wire.events.Wire`.
-        """
-        value = read_json(message, "Exotel")
-        event = value.get("event")
-        if event == "media":
-            return Sound(from_base64(field(value, "media", "payload")))
-        if event == "start":
-            return self._start(value)
-        if event == "dtmf":
-            return Dtmf(field(value, "dtmf", "digit"))
-        if event == "mark":
-            return Played(field(value, "mark", "name"))
-        return Stopped() if event == "stop" else None
 
     def _start(self, message: dict[str, Any]) -> Started:
         rate_hz = field(message, "start", "media_format", "sample_rate")
@@ -91,9 +65,3 @@ class ExotelWire:
     def mark(self, name: str) -> Message:
         """``mark``."""
         return json.dumps({"event": "mark", "stream_sid": self._stream_sid, "mark": {"name": name}})
-
-    def ping(self) -> None:
-        """Exotel answers none; its media proves that it is there."""
-
-    def pong(self) -> None:
-        """Exotel asks for none."""

@@ -7,23 +7,19 @@ https://docs.plivo.com/docs/voice/xml/audiostream
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from fastrtc.audio.codecs import AudioFormat, Encoding
 from fastrtc.wire.events import (
-    Dtmf,
     Event,
     Message,
     Played,
-    Sound,
     Started,
-    Stopped,
     WireError,
     field,
-    from_base64,
-    read_json,
     to_base64,
 )
+from fastrtc.wire.phone import PhoneWire
 
 __all__ = ["PlivoWire"]
 
@@ -34,39 +30,15 @@ CODECS: Final[dict[tuple[str, str], Encoding]] = {
 }
 
 
-class PlivoWire:
+class PlivoWire(PhoneWire):
     """One call."""
 
     name = "plivo"
-    kind: Literal["websocket", "phone"] = "phone"
-    frame_s = 0.02
-    whole_frames = False
 
     def __init__(self) -> None:
-        self.heard: AudioFormat | None = None
-        self.said: AudioFormat | None = None
+        super().__init__()
         self._stream_id = ""
         self._content_type = ""
-
-    def parse(self, message: Message) -> Event | None:
-        """What a message from Plivo means.
-
-        Raises:
-            WireError: see :class:`~fastrtc.wire.events.Wire`.
-        """
-        value = read_json(message, "Plivo")
-        event = value.get("event")
-        if event == "media":
-            if isinstance(value.get("media"), dict) and value["media"].get("track") == "outbound":
-                return None
-            return Sound(from_base64(field(value, "media", "payload")))
-        if event == "start":
-            return self._start(value)
-        if event == "dtmf":
-            return Dtmf(field(value, "dtmf", "digit"))
-        if event == "playedStream":
-            return Played(field(value, "name"))
-        return Stopped() if event == "stop" else None
 
     def _start(self, message: dict[str, Any]) -> Started:
         content_type = field(message, "start", "mediaFormat", "encoding")
@@ -81,6 +53,9 @@ class PlivoWire:
         self._content_type = content_type
         self._stream_id = field(message, "start", "streamId")
         return Started(self._stream_id)
+
+    def _other(self, message: dict[str, Any]) -> Event | None:
+        return Played(field(message, "name")) if message.get("event") == "playedStream" else None
 
     def sound(self, payload: bytes) -> Message:
         """``playAudio``."""
@@ -97,9 +72,3 @@ class PlivoWire:
     def mark(self, name: str) -> Message:
         """``checkpoint``, which Plivo answers with ``playedStream``."""
         return json.dumps({"event": "checkpoint", "streamId": self._stream_id, "name": name})
-
-    def ping(self) -> None:
-        """Plivo answers none; its media proves that it is there."""
-
-    def pong(self) -> None:
-        """Plivo asks for none."""

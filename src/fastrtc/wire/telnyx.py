@@ -11,63 +11,36 @@ older than the newest is dropped.
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from fastrtc.audio.codecs import AudioFormat, Encoding
 from fastrtc.wire.events import (
-    Dtmf,
     Event,
     Message,
-    Played,
     Protest,
     Sound,
     Started,
-    Stopped,
     WireError,
     field,
-    from_base64,
-    read_json,
     to_base64,
 )
+from fastrtc.wire.phone import PhoneWire
 
 __all__ = ["TelnyxWire"]
 
 CODECS: Final[dict[str, Encoding]] = {"PCMU": "mulaw", "PCMA": "alaw"}
 
 
-class TelnyxWire:
+class TelnyxWire(PhoneWire):
     """One call."""
 
     name = "telnyx"
-    kind: Literal["websocket", "phone"] = "phone"
-    frame_s = 0.02
     whole_frames = True
     """Telnyx wants messages of at least 20 ms."""
 
     def __init__(self) -> None:
-        self.heard: AudioFormat | None = None
-        self.said: AudioFormat | None = None
+        super().__init__()
         self._chunk = -1
-
-    def parse(self, message: Message) -> Event | None:
-        """What a message from Telnyx means.
-
-        Raises:
-            WireError: see :class:`~fastrtc.wire.events.Wire`.
-        """
-        value = read_json(message, "Telnyx")
-        event = value.get("event")
-        if event == "media":
-            return self._media(value)
-        if event == "start":
-            return self._start(value)
-        if event == "dtmf":
-            return Dtmf(field(value, "dtmf", "digit"))
-        if event == "mark":
-            return Played(field(value, "mark", "name"))
-        if event == "error":
-            return Protest(f"Telnyx reports {json.dumps(value.get('payload'))[:200]}")
-        return Stopped() if event == "stop" else None
 
     def _start(self, message: dict[str, Any]) -> Started:
         codec = field(message, "start", "media_format", "encoding").upper()
@@ -81,15 +54,20 @@ class TelnyxWire:
         return Started(field(message, "stream_id"))
 
     def _media(self, message: dict[str, Any]) -> Sound | None:
-        payload = field(message, "media", "payload")
-        if message["media"].get("track") == "outbound":
+        sound = super()._media(message)
+        if sound is None:
             return None
         chunk = message["media"].get("chunk")
         if isinstance(chunk, (int, str)) and str(chunk).isdecimal():
             if int(chunk) <= self._chunk:
                 return None
             self._chunk = int(chunk)
-        return Sound(from_base64(payload))
+        return sound
+
+    def _other(self, message: dict[str, Any]) -> Event | None:
+        if message.get("event") == "error":
+            return Protest(f"Telnyx reports {json.dumps(message.get('payload'))[:200]}")
+        return None
 
     def sound(self, payload: bytes) -> Message:
         """``media``."""
@@ -102,9 +80,3 @@ class TelnyxWire:
     def mark(self, name: str) -> Message:
         """``mark``."""
         return json.dumps({"event": "mark", "mark": {"name": name}})
-
-    def ping(self) -> None:
-        """Telnyx answers none; its media proves that it is there."""
-
-    def pong(self) -> None:
-        """Telnyx asks for none."""

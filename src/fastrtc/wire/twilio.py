@@ -6,59 +6,33 @@ https://www.twilio.com/docs/voice/media-streams/websocket-messages
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Any
 
 from fastrtc.audio.codecs import AudioFormat
 from fastrtc.wire.events import (
-    Dtmf,
-    Event,
     Message,
-    Played,
-    Sound,
     Started,
-    Stopped,
     field,
-    from_base64,
-    read_json,
     to_base64,
 )
+from fastrtc.wire.phone import PhoneWire
 
 __all__ = ["TwilioWire"]
 
 
-class TwilioWire:
+class TwilioWire(PhoneWire):
     """One call."""
 
     name = "twilio"
-    kind: Literal["websocket", "phone"] = "phone"
-    frame_s = 0.02
-    whole_frames = False
 
     def __init__(self) -> None:
-        self.heard: AudioFormat | None = AudioFormat("mulaw", 8000)
-        self.said: AudioFormat | None = AudioFormat("mulaw", 8000)
+        super().__init__()
+        self.heard = self.said = AudioFormat("mulaw", 8000)
         self.stream_sid = ""
 
-    def parse(self, message: Message) -> Event | None:
-        """What a message from Twilio means.
-
-        Raises:
-            WireError: see :class:`~fastrtc.wire.events.Wire`.
-        """
-        value = read_json(message, "Twilio")
-        event = value.get("event")
-        if event == "media":
-            if isinstance(value.get("media"), dict) and value["media"].get("track") == "outbound":
-                return None
-            return Sound(from_base64(field(value, "media", "payload")))
-        if event == "start":
-            self.stream_sid = field(value, "streamSid")
-            return Started(self.stream_sid)
-        if event == "dtmf":
-            return Dtmf(field(value, "dtmf", "digit"))
-        if event == "mark":
-            return Played(field(value, "mark", "name"))
-        return Stopped() if event == "stop" else None
+    def _start(self, message: dict[str, Any]) -> Started:
+        self.stream_sid = field(message, "streamSid")
+        return Started(self.stream_sid)
 
     def sound(self, payload: bytes) -> Message:
         """``media``."""
@@ -74,9 +48,3 @@ class TwilioWire:
     def mark(self, name: str) -> Message:
         """``mark``."""
         return json.dumps({"event": "mark", "streamSid": self.stream_sid, "mark": {"name": name}})
-
-    def ping(self) -> None:
-        """Twilio answers none; its media proves that it is there."""
-
-    def pong(self) -> None:
-        """Twilio asks for none."""

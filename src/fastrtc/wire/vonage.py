@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from fastrtc.audio.codecs import AudioFormat
 from fastrtc.wire.events import (
@@ -23,13 +23,14 @@ from fastrtc.wire.events import (
     field,
     read_json,
 )
+from fastrtc.wire.phone import PhoneWire
 
 __all__ = ["VonageWire"]
 
 CONTENT_TYPE: Final = re.compile(r"audio/l16;\s*rate=(8000|16000|24000)", re.IGNORECASE)
 
 
-class VonageWire:
+class VonageWire(PhoneWire):
     """One call.
 
     Args:
@@ -37,14 +38,11 @@ class VonageWire:
     """
 
     name = "vonage"
-    kind: Literal["websocket", "phone"] = "phone"
-    frame_s = 0.02
     whole_frames = True
     """Vonage wants messages of 20 ms."""
 
     def __init__(self, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
-        self.heard: AudioFormat | None = None
-        self.said: AudioFormat | None = None
+        super().__init__()
         self._new_id = new_id
 
     def parse(self, message: Message) -> Event | None:
@@ -91,9 +89,3 @@ class VonageWire:
     def mark(self, name: str) -> Message:
         """``notify``, which Vonage answers with ``websocket:notify`` and the same payload."""
         return json.dumps({"action": "notify", "payload": {"name": name}})
-
-    def ping(self) -> None:
-        """Vonage answers none; its media proves that it is there."""
-
-    def pong(self) -> None:
-        """Vonage asks for none."""
