@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-import logging
 import threading
 import time
 import weakref
@@ -22,8 +21,6 @@ from fastrtc import (
     CloseStream,
     ReplyOnPause,
     Stream,
-    WebRTCData,
-    WebRTCError,
     get_current_context,
     get_smart_turn_model,
 )
@@ -121,127 +118,6 @@ def test_silence_costs_no_emit() -> None:
     run(check())
 
 
-def test_inputs_fit_the_function() -> None:
-    async def reply(audio: Any, a: int, b: int = 2) -> Any:
-        got.append((a, b))
-        yield 24000, SOUND
-
-    got: list[Any] = []
-
-    async def check() -> None:
-        served = stream(reply)
-        async with MemoryClient(served, "me") as client:
-            served.set_input("me", 1, 7, 8)
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(2))))
-            assert {"type": "send_input", "data": []} in client.messages
-            served.set_input("me", 3)
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(2))))
-            assert got == [(1, 7), (3, 2)]
-
-    run(check())
-
-
-@pytest.mark.parametrize("needs_args", [False, True])
-def test_after_an_interruption_the_inputs_are_new(needs_args: bool) -> None:
-    got: list[int] = []
-
-    async def reply(audio: Any, number: int = 0) -> Any:
-        got.append(number)
-        while True:
-            yield 24000, SOUND
-
-    async def answer(served: Stream, client: MemoryClient) -> None:
-        answered = 0
-        while True:
-            asked = sum(message["type"] == "send_input" for message in client.messages)
-            if asked > answered:
-                answered = asked
-                await asyncio.sleep(0.05)
-                served.set_input("me", answered)
-            await asyncio.sleep(0.01)
-
-    async def check() -> None:
-        served = stream(reply, needs_args=needs_args)
-        async with MemoryClient(served, "me") as client:
-            page = asyncio.create_task(answer(served, client))
-            for _ in range(3):
-                await client.send_audio(np.concatenate((clip("go-forward"), silence(1.5))))
-            page.cancel()
-            assert got == [1, 2, 3]
-
-    run(check())
-
-
-def test_optional_inputs_are_not_waited_for_long() -> None:
-    async def check() -> None:
-        voices = []
-
-        async def reply(audio: Any, voice: str = "amy") -> Any:
-            voices.append(voice)
-            yield 24000, SOUND
-
-        async with MemoryClient(stream(reply)) as client:
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(2))))
-            assert voices == ["amy"]
-
-    run(check())
-
-
-def test_required_inputs_that_never_come_are_an_error_and_the_session_goes_on(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def reply(audio: Any, voice: str) -> Any:
-        yield 24000, SOUND
-
-    async def check() -> None:
-        served = stream(reply)
-        async with MemoryClient(served, "me") as client:
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(70))))
-            assert any("failed (" in text for text in errors(client))
-            served.set_input("me", "amy")
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(2))))
-            assert client.played
-
-    run(check())
-    assert "sent no inputs" in caplog.text
-
-
-def test_needs_args_survives_the_copy() -> None:
-    """Pitfall 23."""
-
-    async def check() -> None:
-        served = stream(Talk().asynchronous, needs_args=True)
-        async with MemoryClient(served) as client:
-            assert client.handler.needs_args  # type: ignore[attr-defined]
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
-            assert {"type": "send_input", "data": []} in client.messages
-            assert not client.played
-
-    run(check())
-
-
-def test_textbox_and_trigger() -> None:
-    got: list[Any] = []
-
-    async def reply(data: WebRTCData) -> Any:
-        got.append(data)
-        yield 24000, SOUND
-
-    async def check() -> None:
-        served = stream(reply)
-        async with MemoryClient(served, "me") as client:
-            served.set_input("me", WebRTCData("me", "hello"))
-            client.handler.trigger_response()  # type: ignore[attr-defined]
-            await client.listen(1)
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
-            assert [data.textbox for data in got] == ["hello", ""]
-            assert got[0].audio[1].shape == (1, 0)
-            assert contains(got[1].audio[1][0], clip("go-forward"))
-            assert isinstance(client.handler.latest_args[0], WebRTCData)
-
-    run(check())
-
-
 def test_trigger_answers_what_was_said_so_far() -> None:
     async def check() -> None:
         talk = Talk()
@@ -254,106 +130,6 @@ def test_trigger_answers_what_was_said_so_far() -> None:
             assert contains(talk.turns[0], words[: len(words) - 1024])
 
     run(check())
-
-
-def test_the_telephone_gives_defaults_then_what_was_yielded() -> None:
-    got: list[Any] = []
-
-    def reply(audio: Any, count: int = 0, name: str = "?") -> Any:
-        got.append((count, name))
-        yield (24000, SOUND), AdditionalOutputs(count + 1, "amy", "surplus")
-
-    async def check() -> None:
-        async with MemoryClient(stream(reply)) as client:
-            client.handler.phone_mode = True
-            for _ in range(3):
-                await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
-            assert got == [(0, "?"), (1, "amy"), (2, "amy")]
-            assert not any(message["type"] == "send_input" for message in client.messages)
-
-    run(check())
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-def test_a_greeting_is_played(is_async: bool) -> None:
-    async def hello() -> Any:
-        yield 24000, SOUND
-
-    def hello_sync() -> Any:
-        yield 24000, SOUND
-
-    async def check() -> None:
-        served = stream(Talk().sync, startup_fn=hello if is_async else hello_sync)
-        async with MemoryClient(served) as client:
-            await client.listen(0.5)
-            assert np.array_equal(client.heard(), SOUND)
-            assert logs(client) == ["response_starting"]
-
-    run(check())
-
-
-def test_a_greeting_waits_for_the_inputs_of_the_function() -> None:
-    async def hello(name: str) -> Any:
-        names.append(name)
-        yield 24000, SOUND
-
-    names: list[str] = []
-
-    async def check() -> None:
-        def reply(audio: Any, name: str) -> Any:
-            yield 24000, SOUND
-
-        served = stream(reply, startup_fn=hello)
-        async with MemoryClient(served, "me") as client:
-            await client.listen(1)
-            assert not names
-            served.set_input("me", "amy")
-            await client.listen(1)
-            assert names == ["amy"]
-
-    run(check())
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-def test_a_generator_that_raises_is_told_once_and_the_next_turn_comes(
-    is_async: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def check() -> None:
-        talk = Talk()
-
-        def failing(audio: Any) -> Any:
-            yield from talk.sync(audio)
-            raise RuntimeError("no more ideas")
-
-        async def failing_async(audio: Any) -> Any:
-            async for item in talk.asynchronous(audio):
-                yield item
-            raise RuntimeError("no more ideas")
-
-        served = stream(failing_async if is_async else failing)
-        async with MemoryClient(served) as client:
-            for turns in (1, 2):
-                await client.send_audio(np.concatenate((clip("go-forward"), silence(4))))
-                assert len(talk.turns) == turns
-                told = [error.partition(" (error ")[0] for error in errors(client)]
-                assert told == ["the reply function failed"] * turns
-            assert len(client.heard()) == 2 * 20 * len(SOUND)
-
-    with caplog.at_level(logging.ERROR):
-        run(check())
-    assert len([record for record in caplog.records if record.exc_info]) == 1
-
-
-def test_a_function_that_is_no_generator_is_told_what_to_do(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def check() -> None:
-        async with MemoryClient(stream(lambda audio: audio)) as client:
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
-            assert errors(client)[0].startswith("the reply function failed (")
-
-    run(check())
-    assert "use yield" in caplog.text
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -445,109 +221,6 @@ def test_a_limit_to_continuous_speech_answers_while_the_user_goes_on() -> None:
     run(check())
 
 
-def test_a_model_that_fails_is_loud(caplog: pytest.LogCaptureFixture) -> None:
-    """Pitfall 14."""
-
-    class Broken:
-        def vad(self, audio: Any, options: Any) -> Any:
-            raise RuntimeError("no weights")
-
-        def warmup(self) -> None:
-            raise AssertionError
-
-    async def check() -> None:
-        talk = Talk()
-        async with MemoryClient(stream(talk.sync, model=Broken())) as client:
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(2))))
-            assert len(errors(client)) == 2, "it is asked once more"
-            assert errors(client)[0].startswith("voice activity detection failed (")
-            assert client.state == "closed"
-            assert not talk.turns
-
-    run(check())
-    assert "no weights" in caplog.text
-
-
-class Failing:
-    """Loud windows are speech; each stream of it fails after so many windows."""
-
-    def __init__(self, *lengths: int) -> None:
-        self.lengths = list(lengths)
-
-    def stream(self) -> Any:
-        model = self
-
-        class Stream:
-            left = model.lengths.pop(0)
-
-            def push(self, window: Any) -> float:
-                self.left -= 1
-                if self.left < 0:
-                    raise RuntimeError("out of memory")
-                return float(np.abs(window).max() > 0.02)
-
-            def reset(self) -> None:
-                pass
-
-        return Stream()
-
-
-def test_a_model_that_fails_is_asked_once_more_and_no_turn_hangs() -> None:
-    """It fails in the middle of the first turn."""
-
-    async def check() -> None:
-        talk = Talk()
-        words = clip("austen-0870")[: 2 * RATE_HZ]
-        async with MemoryClient(stream(talk.sync, model=Failing(50, 10_000))) as client:
-            await client.send_audio(np.concatenate((words, silence(3))))
-            assert contains(talk.turns[0], words[:RATE_HZ])
-            before = len(talk.turns)
-            await client.send_audio(np.concatenate((clip("go-forward"), silence(2))))
-            assert len(talk.turns) == before + 1
-            assert contains(talk.turns[-1], clip("go-forward"))
-            assert len(errors(client)) == 1
-            hearing = client.handler.turns._hearing  # type: ignore[attr-defined]
-            assert hearing.audio.end_s - hearing.audio.start_s < 2
-
-    run(check())
-
-
-def test_a_model_that_fails_again_ends_the_session() -> None:
-    async def check() -> None:
-        async with MemoryClient(stream(Talk().sync, model=Failing(50, 50))) as client:
-            await client.send_audio(np.concatenate((clip("austen-0870"), silence(5))))
-            assert client.state == "closed"
-            assert len(errors(client)) == 2
-            assert client.session.close_reason == "voice activity detection failed again"
-
-    run(check())
-
-
-def test_a_model_that_fails_in_a_pause_of_the_reply_lets_it_go_on() -> None:
-    async def check() -> None:
-        talk = Talk(50)
-        said = np.concatenate((clip("go-forward"), silence(1.5)))
-        served = stream(
-            talk.sync,
-            # In the cough, after what pauses the reply.
-            model=Failing(round((len(said) / RATE_HZ + 0.3) / 0.032), 10_000),
-            resume_after_s=0.5,
-            algo_options=AlgoOptions(started_talking_threshold=0.5),
-        )
-        async with MemoryClient(served) as client:
-            await client.send_audio(said)
-            assert client.played
-            await client.send_audio(clip("go-forward")[: RATE_HZ * 4 // 10])
-            paused_at = len(client.heard())
-            await client.listen(0.2)
-            assert len(client.heard()) == paused_at
-            await client.listen(8)
-            assert np.array_equal(client.heard(), np.tile(SOUND, 50))
-            assert len(errors(client)) == 1
-
-    run(check())
-
-
 def test_the_tail_of_a_turn_that_was_cut_is_no_turn() -> None:
     async def check() -> None:
         talk = Talk(40)
@@ -615,25 +288,6 @@ def test_stereo_reaches_the_function_interleaved() -> None:
             assert contains(talk.turns[0], words)
 
     run(check())
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"preroll_s": -1},
-        {"interrupt_after_s": 0},
-        {"interrupt_min_words": 2},
-        {"interrupt_min_words": -1},
-        {"resume_after_s": "soon"},
-        {"on_idle": print},
-        {"idle_after_s": 3},
-        {"expected_layout": "5.1"},
-        {"model": object()},
-    ],
-)
-def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(options))):
-        ReplyOnPause(Talk().sync, **options)
 
 
 def test_the_end_of_the_session_closes_the_generator() -> None:
@@ -771,38 +425,6 @@ def test_functions_of_every_shape_reply(fn: Any) -> None:
             await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
             assert np.array_equal(client.heard(), SOUND)
             assert not errors(client)
-
-    run(check())
-
-
-def test_an_error_for_the_user_is_shown_each_time(caplog: pytest.LogCaptureFixture) -> None:
-    def reply(audio: Any) -> Any:
-        raise WebRTCError("I did not get that.")
-        yield
-
-    async def check() -> None:
-        async with MemoryClient(stream(reply)) as client:
-            for turns in (1, 2):
-                await client.send_audio(np.concatenate((clip("go-forward"), silence(1))))
-                assert errors(client) == ["I did not get that."] * turns
-
-    with caplog.at_level(logging.ERROR):
-        run(check())
-    assert not caplog.records
-
-
-def test_a_hundred_failing_replies_end_no_session() -> None:
-    def reply(audio: Any) -> Any:
-        raise ValueError("no")
-        yield
-
-    async def check() -> None:
-        async with MemoryClient(stream(reply)) as client:
-            for _ in range(120):
-                client.handler.trigger_response()  # type: ignore[attr-defined]
-                await client.listen(0.1)
-            assert len(errors(client)) == 120
-            assert client.state == "live"
 
     run(check())
 
