@@ -14,19 +14,17 @@ from pydantic import BaseModel
 from fastrtc.errors import FeatureUnavailable, UnsupportedMedia
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.outputs import AdditionalOutputs
-from fastrtc.handlers.prototype import make_prototype
 from fastrtc.server.auth import authorise
+from fastrtc.server.core import Core
 from fastrtc.server.lifespan import with_lifespan
-from fastrtc.server.offers import NoHandlerYet, Offers, ServerConfiguration, resolve
+from fastrtc.server.offers import Offers, ServerConfiguration, resolve
 from fastrtc.server.routes import answer_offer, make_router
 from fastrtc.server.schemas import Body
 from fastrtc.server.sockets import SocketDoors
 from fastrtc.server.whip import add_whip_routes
-from fastrtc.session.factory import SessionFactory
 from fastrtc.session.registry import Connections, Handlers, Sessions
 from fastrtc.session.session import RECONNECT_TIMEOUT_S
 from fastrtc.telephony.incoming import answer_incoming
-from fastrtc.transports.base import Allowed
 from fastrtc.types import Modality, RTCConfiguration, StreamMode, UIArgs
 from fastrtc.wire.messages import create_message
 
@@ -129,27 +127,26 @@ class Stream:
         self.authorize = authorize
         self.webrtc_component: Any = None
         self._ui: Any = None
-        self.factory = SessionFactory(
-            make_prototype(handler, mode, modality, bool(additional_inputs)),
+        core = Core(
+            handler,
             mode=mode,
+            modality=modality,
+            has_inputs=bool(additional_inputs),
             limit=self.concurrency_limit,
             time_limit_s=time_limit,
-            reconnect_timeout_s=reconnect_timeout_s,
-        )
-        allowed = Allowed(
-            audio=modality != "video",
-            video=modality != "audio",
-            mode=mode,
             allow_extra_tracks=allow_extra_tracks,
-            rtp_params=rtp_params or {},
+            rtp_params=rtp_params,
+            server_rtc_configuration=server_rtc_configuration,
+            authorize=authorize,
             reconnect_timeout_s=reconnect_timeout_s,
         )
-        door = NoHandlerYet() if handler is ... else None
-        self._offers = Offers(self.factory, allowed, server_rtc_configuration, door)
+        self._core = core
+        self.factory = core.factory
+        self._offers = core.offers
         # An encoder offers what it has, a player what it can show: the rest is declined.
-        lenient = replace(allowed, allow_extra_tracks=True)
+        lenient = replace(core.allowed, allow_extra_tracks=True)
         self._one_way = {
-            kind: Offers(self.factory, lenient, server_rtc_configuration, door, direction)
+            kind: Offers(self.factory, lenient, server_rtc_configuration, core.door, direction)
             for kind, direction in ONE_WAY.items()
             if mode in (direction, "send-receive")
         }
