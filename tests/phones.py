@@ -32,6 +32,7 @@ class Phone(ABC):
         delay_s: one way between provider and ear.
 
     Attributes:
+        headers: of the handshake.
         id: of the stream, and so of our session.
         heard: what the ear heard, a frame for each 20 ms since the call began.
         received: what came over the socket, whenever it did.
@@ -42,6 +43,7 @@ class Phone(ABC):
 
     def __init__(self, url: str, *, delay_s: float = 0.0) -> None:
         self.url = url
+        self.headers: dict[str, str] = {}
         self.id = f"MZ-{type(self).__name__}"
         self.heard: list[Samples] = []
         self.received: list[Samples] = []
@@ -78,7 +80,7 @@ class Phone(ABC):
     # The call.
 
     async def __aenter__(self) -> Self:
-        self.socket = await connect(self.url)
+        self.socket = await connect(self.url, additional_headers=self.headers)
         self.began_s = asyncio.get_running_loop().time()
         for message in self.greetings():
             await self.send(message)

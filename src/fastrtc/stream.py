@@ -24,6 +24,7 @@ from fastrtc.server.sockets import SocketDoors
 from fastrtc.server.whip import add_whip_routes
 from fastrtc.session.registry import Connections, Handlers, Sessions
 from fastrtc.session.session import RECONNECT_TIMEOUT_S
+from fastrtc.telephony.guard import TelephoneGuard
 from fastrtc.telephony.incoming import answer_incoming
 from fastrtc.types import Modality, RTCConfiguration, StreamMode, UIArgs
 from fastrtc.wire.messages import create_message
@@ -150,8 +151,13 @@ class Stream:
             for kind, direction in ONE_WAY.items()
             if mode in (direction, "send-receive")
         }
+        self._telephone_guard = TelephoneGuard()
         self._sockets = SocketDoors(
-            self.factory, authorize, _refusal_of_sockets(handler, modality), allowed_origins
+            self.factory,
+            authorize,
+            self._telephone_guard,
+            _refusal_of_sockets(handler, modality),
+            allowed_origins,
         )
         self._mounted_at = ""
         self.connections = Connections(self.factory.registry)
@@ -247,20 +253,24 @@ class Stream:
 
         Args:
             request: the webhook; ``?provider=`` is one of "twilio" (also without it), "telnyx",
-                "plivo", "vonage" and "exotel". With ``TWILIO_AUTH_TOKEN`` in the environment only
-                requests that Twilio signed are answered.
+                "plivo", "vonage" and "exotel". With ``TWILIO_AUTH_TOKEN`` or ``FASTRTC_PHONE_KEY``
+                in the environment only requests that Twilio signed, or that have the key as
+                ``?key=``, are answered.
 
         Raises:
-            HTTPException: ``authorize`` refused, the signature is wrong, or the provider unknown.
+            HTTPException: ``authorize`` refused, signature or key are wrong, or the provider is
+                unknown.
         """
         await authorise(self.authorize, request)
-        return await answer_incoming(request, self._mounted_at)
+        return await answer_incoming(request, self._telephone_guard, self._mounted_at)
 
     async def telephone_handler(self, websocket: WebSocket) -> None:
         """Serves a call over a provider's media stream, from before it is accepted to its end.
 
         Args:
-            websocket: the provider's; ``?provider=`` names it, else its first messages do.
+            websocket: the provider's; ``?provider=`` names it, else its first messages do. With
+                secrets as for :meth:`handle_incoming_call` it has to bring the ticket of its
+                answer, the key, or Twilio's signature.
         """
         await self._sockets.telephone(websocket)
 
@@ -295,6 +305,8 @@ class Stream:
 
         app = FastAPI()
         self.mount(app)
+        # The service's calls come with the service's signatures.
+        self._telephone_guard.stand_down()
         run_fastphone(
             app,
             open_tunnel,

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
@@ -22,6 +23,7 @@ from fastrtc.errors import ConfigurationError, FastphoneError, MissingExtension
 from fastrtc.telephony.fastphone import find_token, register, run_fastphone
 from phones import Twilio
 from recorders import AsyncEcho
+from sockets import served
 
 GIVEN = {"code": 123456, "phone": "+1 800 555", "reset_date": "2026-12-01", "time_remaining": 599.5}
 
@@ -205,9 +207,13 @@ def test_the_snippet_of_the_core_concepts(
     tunnel = Tunnel()
     monkeypatch.setattr("fastrtc.ui.tunnel.open_tunnel", tunnel)
 
-    def elsewhere(*args: Any, port: int, **options: Any) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "not the service's")
+
+    def elsewhere(app: FastAPI, *args: Any, port: int, **options: Any) -> None:
         assert port == 8000
-        run_fastphone(*args, port=0, log_level="error", **options)
+        with served(app=app) as host:
+            assert httpx.post(f"http://{host}/telephone/incoming").status_code == 200
+        run_fastphone(app, *args, port=0, log_level="error", **options)
 
     monkeypatch.setattr("fastrtc.telephony.fastphone.run_fastphone", elsewhere)
     with pytest.raises(FastphoneError, match="used up"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,6 +18,7 @@ import httpx
 import pytest
 
 from fastrtc.errors import CallFailed, FeatureUnavailable
+from fastrtc.telephony.guard import TelephoneGuard
 from fastrtc.telephony.outbound import BASES, Account, hang_up, place_call
 
 ANSWERS = {
@@ -26,6 +29,12 @@ ANSWERS = {
     "exotel": {"call": {"sid": "a1b2", "status": "in-progress"}},
 }
 STREAM = "wss://a.com/voice/telephone/handler"
+
+
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TWILIO_AUTH_TOKEN", "FASTRTC_PHONE_KEY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 class Provider:
@@ -163,6 +172,27 @@ def test_hanging_up(provider: Provider, name: str, request_line: str, body: Any)
     asyncio.run(end())
     assert provider.requests[0]["request"] == request_line
     assert provider.requests[0]["body"] == body
+
+
+def test_plivo_may_know_the_id_as_a_requests(provider: Provider) -> None:
+    account = Account("plivo", id="ID", secret="SECRET", base_url=provider.url)
+    provider.answer = (404, "no such call")
+    with pytest.raises(CallFailed, match="404: no such call"):
+        asyncio.run(hang_up(account, "9834"))
+    asked = [request["request"] for request in provider.requests]
+    assert asked == ["DELETE /Account/ID/Call/9834/", "DELETE /Account/ID/Request/9834/"]
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_calls_that_we_make_bring_a_ticket(
+    provider: Provider, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTRTC_PHONE_KEY", "key of ours")
+    _, sent = dial(provider, name)
+    found = re.search(r"ticket(?:=|\W+value\W+)([\w.-]+)", json.dumps(sent["body"]))
+    assert found is not None, sent["body"]
+    in_ten_minutes = TelephoneGuard(now_s=lambda: time.time() + 600)
+    assert in_ten_minutes.honours(found[1])
 
 
 @pytest.mark.parametrize("name", BASES)

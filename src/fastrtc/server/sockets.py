@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, WebSocket
@@ -22,12 +22,23 @@ __all__ = ["SocketDoors"]
 DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
+class Guard(Protocol):
+    """Knows who may call: ``telephony/guard.py``."""
+
+    def vouches_for(self, websocket: WebSocket) -> bool:
+        """Whether the handshake tells that its sender may."""
+
+    def honours(self, ticket: str) -> bool:
+        """Whether this, in a stream's first message, tells it."""
+
+
 class SocketDoors:
     """``WS {path}/websocket/offer`` and ``WS {path}/telephone/handler``.
 
     Args:
         factory: makes the sessions.
         authorize: the stream's hook.
+        guard: of the telephone.
         refusal: why this stream takes no WebSockets at all; None when it does.
         allowed_origins: pages that may connect, such as "https://a.com"; None for any. Clients
             that send no Origin are no browsers and are not asked for one.
@@ -40,6 +51,7 @@ class SocketDoors:
         self,
         factory: SessionFactory,
         authorize: Callable[[Any], Any] | None,
+        guard: Guard,
         refusal: OfferRefused | None = None,
         allowed_origins: Collection[str] | None = None,
     ) -> None:
@@ -48,6 +60,7 @@ class SocketDoors:
         )
         self._factory = factory
         self._authorize = authorize
+        self._guard = guard
         self._refusal = refusal
 
     async def websocket(self, websocket: WebSocket) -> None:
@@ -64,9 +77,15 @@ class SocketDoors:
         except ValueError as error:
             await _deny(websocket, HTTPException(400, str(error)))
             return
-        await self._serve(websocket, wire)
+        vouched = self._guard.vouches_for(websocket)
+        await self._serve(websocket, wire, None if vouched else self._guard.honours)
 
-    async def _serve(self, websocket: WebSocket, wire: Wire | None) -> None:
+    async def _serve(
+        self,
+        websocket: WebSocket,
+        wire: Wire | None,
+        honours: Callable[[str], bool] | None = None,
+    ) -> None:
         try:
             self._check_origin(websocket)
             principal = await authorise(self._authorize, websocket)
@@ -78,7 +97,7 @@ class SocketDoors:
             tell = wire is not None and wire.kind == "websocket"
             await refuse_socket(websocket, self._refusal, tell=tell)
             return
-        await serve_socket(websocket, self._factory, wire, principal=principal)
+        await serve_socket(websocket, self._factory, wire, principal=principal, honours=honours)
 
     def _check_origin(self, websocket: WebSocket) -> None:
         origin = websocket.headers.get("origin")

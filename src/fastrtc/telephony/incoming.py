@@ -3,70 +3,74 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl, quote
 
 from fastapi import HTTPException, Request, Response
 
-from fastrtc.telephony.addresses import outside_path, spellings
+from fastrtc.telephony.addresses import Address, outside_path, spellings
 from fastrtc.telephony.answers import answer_call
-from fastrtc.telephony.signature import twilio_signed
+from fastrtc.telephony.guard import AUTH_TOKEN_VARIABLE, KEY_VARIABLE, TelephoneGuard
 
-__all__ = ["AUTH_TOKEN_VARIABLE", "answer_incoming"]
+__all__ = ["answer_incoming"]
 
 logger = logging.getLogger("fastrtc")
 
-AUTH_TOKEN_VARIABLE: Final = "TWILIO_AUTH_TOKEN"
 INCOMING: Final = "/telephone/incoming"
 HANDLER: Final = "/telephone/handler"
 MAX_BODY_BYTES: Final = 1 << 16
 
 
 async def answer_incoming(
-    request: Request, mounted_at: str = "", environment: Mapping[str, str] = os.environ
+    request: Request, guard: TelephoneGuard, mounted_at: str = ""
 ) -> Response:
     """The answer that connects the call to our WebSocket.
 
     Args:
         request: the webhook; ``?provider=`` says whose, Twilio's without it.
+        guard: knows who may call, and gives the call its ticket.
         mounted_at: the stream's path, for a route whose own path does not tell.
-        environment: with ``TWILIO_AUTH_TOKEN`` in it, only what Twilio signed is answered.
 
     Raises:
-        HTTPException: 400 for an unknown provider, 403 for a wrong signature, 413 for a large body.
+        HTTPException: 400 for an unknown provider, 403 for one that may not call, 413 for a large
+            body.
     """
     provider = request.query_params.get("provider", "twilio")
-    addresses = spellings(request.scope, request.headers)
-    token = environment.get(AUTH_TOKEN_VARIABLE, "")
-    if token and provider.lower() == "twilio":
-        query, form = request.url.query, await _form(request)
-        signature = request.headers.get("x-twilio-signature", "")
-        url = addresses[0].http(query)
-        addresses = [
-            address
-            for address in addresses
-            if twilio_signed(signature, token, address.http(query), form)
-        ]
-        if not addresses:
-            logger.warning("a call was refused: no valid X-Twilio-Signature for %s", url)
-            raise HTTPException(
-                403,
-                f"X-Twilio-Signature does not match {url}: Twilio has to call this very URL, and "
-                f"{AUTH_TOKEN_VARIABLE} has to be its account's",
-            )
-    address = addresses[0]
+    address = await _admit(request, guard, provider.lower())
     if address.path.endswith(INCOMING):
         path = address.path.removesuffix(INCOMING) + HANDLER
     else:
         root_path = request.scope.get("root_path", "").rstrip("/")
         path = outside_path(quote(root_path + mounted_at + HANDLER), "", request.headers)
     try:
-        body, media_type = answer_call(provider, address.websocket(path))
+        body, media_type = answer_call(provider, address.websocket(path), guard.ticket())
     except ValueError as error:
         raise HTTPException(400, str(error)) from None
     return Response(body, media_type=media_type)
+
+
+async def _admit(request: Request, guard: TelephoneGuard, provider: str) -> Address:
+    """The address under which the outside knows this request, if it may call."""
+    address = spellings(request.scope, request.headers)[0]
+    if guard.is_open or guard.has_secret(request.query_params):
+        return address
+    url = address.http(request.url.query)
+    if provider != "twilio" or not guard.token:
+        logger.warning("a call of %s was refused: no valid key in its URL", provider)
+        raise HTTPException(
+            403,
+            f"calls of {provider} have to come with ?key=, the value of {KEY_VARIABLE}, in the "
+            "webhook's URL",
+        )
+    signed = guard.signed(request, lambda known, query: [known.http(query)], await _form(request))
+    if not signed:
+        logger.warning("a call was refused: no valid X-Twilio-Signature for %s", url)
+        raise HTTPException(
+            403,
+            f"X-Twilio-Signature does not match {url}: Twilio has to call this very URL, and "
+            f"{AUTH_TOKEN_VARIABLE} has to be its account's",
+        )
+    return signed[0]
 
 
 async def _form(request: Request) -> list[tuple[str, str]]:

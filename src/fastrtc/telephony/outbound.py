@@ -18,12 +18,16 @@ from urllib.parse import quote
 import httpx
 
 from fastrtc.errors import CallFailed, FeatureUnavailable
-from fastrtc.telephony.answers import answer_call
+from fastrtc.telephony.answers import answer_call, with_ticket
+from fastrtc.telephony.guard import TelephoneGuard
 
 __all__ = ["Account", "hang_up", "place_call"]
 
 TIMEOUT_S: Final = 15.0
 LONGEST_QUOTE: Final = 500
+NOT_FOUND: Final = 404
+RINGING_S: Final = 900.0
+"""How long a call may wait and ring before its stream begins."""
 BASES: Final = {
     "twilio": "https://api.twilio.com/2010-04-01",
     "telnyx": "https://api.telnyx.com/v2",
@@ -65,12 +69,30 @@ class Account:
         return (self.base_url or BASES[self.provider]).rstrip("/")
 
 
+class _Goal(NamedTuple):
+    """Where a call is to be connected to."""
+
+    where: str
+    """Host and path of the mounted stream."""
+    ticket: str
+
+    @property
+    def socket(self) -> str:
+        return f"wss://{self.where}/telephone/handler"
+
+    @property
+    def ticketed_socket(self) -> str:
+        return with_ticket(self.socket, self.ticket)
+
+
 class _Request(NamedTuple):
     method: str
     path: str
     options: dict[str, Any]
     found_at: tuple[str, ...] = ()
     """Where the answer has the call's id."""
+    instead: _Request | None = None
+    """What to ask where this one's answer is 404."""
 
 
 async def place_call(
@@ -82,6 +104,9 @@ async def place_call(
     client: httpx.AsyncClient | None = None,
 ) -> str:
     """Has a provider dial a number and connect whoever answers to a stream.
+
+    Where the server has ``TWILIO_AUTH_TOKEN`` or ``FASTRTC_PHONE_KEY`` in its environment, the
+    program that dials needs the same there.
 
     Args:
         account: who pays.
@@ -104,7 +129,8 @@ async def place_call(
     scheme, _, rest = stream_url.rstrip("/").partition("://")
     if scheme != "https" or not rest:
         raise ValueError(f"stream_url is {stream_url!r}; it has to begin with 'https://'")
-    request = _DIAL[account.provider](account, to, from_, rest)
+    goal = _Goal(rest, TelephoneGuard().ticket(RINGING_S))
+    request = _DIAL[account.provider](account, to, from_, goal)
     answer: Any = await _send(account, request, "dial", client)
     for key in request.found_at:
         answer = answer.get(key) if isinstance(answer, dict) else None
@@ -149,6 +175,8 @@ async def _send(
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
         raise CallFailed(f"{account.provider} could not be asked to {what}: {reason}") from error
+    if response.status_code == NOT_FOUND and request.instead is not None:
+        return await _send(account, request.instead, what, client)
     answered = f"{response.status_code}: {response.text}"[:LONGEST_QUOTE]
     if not response.is_success:
         raise CallFailed(f"{account.provider} refused to {what}; it answered {answered}")
@@ -164,19 +192,19 @@ def _bearer(account: Account) -> dict[str, str]:
     return {"Authorization": f"Bearer {account.secret}"}
 
 
-def _dial_twilio(account: Account, to: str, from_: str, where: str) -> _Request:
-    twiml = answer_call("twilio", f"wss://{where}/telephone/handler")[0]
+def _dial_twilio(account: Account, to: str, from_: str, goal: _Goal) -> _Request:
+    twiml = answer_call("twilio", goal.socket, goal.ticket)[0]
     form = {"To": to, "From": from_, "Twiml": twiml}
     options = {"data": form, "auth": (account.id, account.secret)}
     return _Request("POST", f"/Accounts/{account.id}/Calls.json", options, ("sid",))
 
 
-def _dial_telnyx(account: Account, to: str, from_: str, where: str) -> _Request:
+def _dial_telnyx(account: Account, to: str, from_: str, goal: _Goal) -> _Request:
     body = {
         "connection_id": account.id,
         "to": to,
         "from": from_,
-        "stream_url": f"wss://{where}/telephone/handler",
+        "stream_url": goal.ticketed_socket,
         "stream_track": "inbound_track",
         "stream_codec": "PCMU",
         "stream_bidirectional_mode": "rtp",
@@ -186,15 +214,16 @@ def _dial_telnyx(account: Account, to: str, from_: str, where: str) -> _Request:
     return _Request("POST", "/calls", options, ("data", "call_control_id"))
 
 
-def _dial_plivo(account: Account, to: str, from_: str, where: str) -> _Request:
-    answer_url = f"https://{where}/telephone/incoming?provider=plivo"
+def _dial_plivo(account: Account, to: str, from_: str, goal: _Goal) -> _Request:
+    answer_url = f"https://{goal.where}/telephone/incoming?provider=plivo"
+    answer_url = with_ticket(answer_url, goal.ticket)
     body = {"to": to, "from": from_, "answer_url": answer_url, "answer_method": "POST"}
     options = {"json": body, "auth": (account.id, account.secret)}
     return _Request("POST", f"/Account/{account.id}/Call/", options, ("request_uuid",))
 
 
-def _dial_vonage(account: Account, to: str, from_: str, where: str) -> _Request:
-    ncco = json.loads(answer_call("vonage", f"wss://{where}/telephone/handler")[0])
+def _dial_vonage(account: Account, to: str, from_: str, goal: _Goal) -> _Request:
+    ncco = json.loads(answer_call("vonage", goal.socket, goal.ticket)[0])
     body = {
         "to": [{"type": "phone", "number": to.lstrip("+")}],
         "from": {"type": "phone", "number": from_.lstrip("+")},
@@ -203,11 +232,11 @@ def _dial_vonage(account: Account, to: str, from_: str, where: str) -> _Request:
     return _Request("POST", "/calls", {"json": body, "headers": _bearer(account)}, ("uuid",))
 
 
-def _dial_exotel(account: Account, to: str, from_: str, where: str) -> _Request:
+def _dial_exotel(account: Account, to: str, from_: str, goal: _Goal) -> _Request:
     form = {
         "From": to,
         "CallerId": from_,
-        "StreamUrl": f"wss://{where}/telephone/handler",
+        "StreamUrl": goal.ticketed_socket,
         "StreamType": "bidirectional",
     }
     options = {"data": form, "auth": (account.key, account.secret)}
@@ -226,7 +255,9 @@ def _end_telnyx(account: Account, call: str) -> _Request:
 
 def _end_plivo(account: Account, call: str) -> _Request:
     options = {"auth": (account.id, account.secret)}
-    return _Request("DELETE", f"/Account/{account.id}/Call/{call}/", options)
+    # Dialling is answered with a request's id, which is the call's only once there is a call.
+    queued = _Request("DELETE", f"/Account/{account.id}/Request/{call}/", options)
+    return _Request("DELETE", f"/Account/{account.id}/Call/{call}/", options, instead=queued)
 
 
 def _end_vonage(account: Account, call: str) -> _Request:
@@ -241,7 +272,7 @@ def _end_exotel(account: Account, call: str) -> _Request:
     )
 
 
-_DIAL: Final[dict[str, Callable[[Account, str, str, str], _Request]]] = {
+_DIAL: Final[dict[str, Callable[[Account, str, str, _Goal], _Request]]] = {
     "twilio": _dial_twilio,
     "telnyx": _dial_telnyx,
     "plivo": _dial_plivo,

@@ -33,7 +33,7 @@ def twilio_signed(
     parameters = list(parameters)
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    port = ":443" if scheme == "https" else ":80"
+    port = ":443" if scheme in ("https", "wss") else ":80"
     bare = host.removesuffix(port)
     spellings = [f"{scheme}://{name}{slash}{path}" for name in {host, bare, bare + port}]
     return any(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.websockets import WebSocketDisconnect
@@ -78,7 +79,12 @@ class _Gone(Exception):
 
 
 async def serve_socket(
-    socket: Socket, factory: SessionFactory, wire: Wire | None, *, principal: Any = None
+    socket: Socket,
+    factory: SessionFactory,
+    wire: Wire | None,
+    *,
+    principal: Any = None,
+    honours: Callable[[str], bool] | None = None,
 ) -> None:
     """Serves one accepted WebSocket until it has ended; raises nothing that a client can cause.
 
@@ -87,10 +93,14 @@ async def serve_socket(
         factory: makes the session.
         wire: the client's protocol; None for a telephone provider that its first messages tell.
         principal: what ``authorize`` returned.
+        honours: says whether the ticket in the start admits the client; None to ask for none.
     """
     reader = _Reader(socket, wire)
     try:
         started = await reader.wait_for_start()
+        if honours is not None and not honours(started.ticket):
+            logger.warning("a call was refused: its stream has no valid ticket of our answer")
+            raise _End("not authorized", POLICY)
         session = await _admit(socket, factory, started, principal)
     except _Gone:
         return

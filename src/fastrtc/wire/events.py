@@ -50,11 +50,16 @@ class Unservable(WireError):
 class Started:
     """The client said who it is; from now on :class:`Wire` knows its audio's form.
 
+    Attributes:
+        id: the client's name for itself.
+        ticket: that a telephone's provider brings back from our answer to the call.
+
     Raises:
         WireError: the id is too long for a name, or not to be printed: it stands in logs.
     """
 
     id: str
+    ticket: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.id) <= LONGEST_ID:

@@ -20,7 +20,7 @@ from fastrtc.wire.events import (
     field,
     to_base64,
 )
-from fastrtc.wire.phone import PhoneWire
+from fastrtc.wire.phone import PhoneWire, ticket_of
 
 __all__ = ["ExotelWire"]
 
@@ -49,7 +49,7 @@ class ExotelWire(PhoneWire):
         self.frame_s = RATES[rate_hz]
         self.heard = self.said = AudioFormat("pcm16", int(rate_hz))
         self._stream_sid = field(message, "stream_sid")
-        return Started(self._stream_sid)
+        return Started(self._stream_sid, ticket_of(message["start"]))
 
     def sound(self, payload: bytes) -> Message:
         """``media``."""

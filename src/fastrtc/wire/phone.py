@@ -23,7 +23,7 @@ from fastrtc.wire.events import (
     read_json,
 )
 
-__all__ = ["PhoneWire"]
+__all__ = ["PhoneWire", "ticket_of"]
 
 
 class PhoneWire(ABC):
@@ -88,3 +88,13 @@ class PhoneWire(ABC):
     def pong(self) -> Message | None:
         """Providers ask for none."""
         return None
+
+
+def ticket_of(start: Any) -> str:
+    """The parameter "ticket" that our answer to a call gave its stream; "" without one."""
+    for name in ("customParameters", "custom_parameters"):
+        parameters = start.get(name) if isinstance(start, dict) else None
+        ticket = parameters.get("ticket") if isinstance(parameters, dict) else None
+        if isinstance(ticket, str):
+            return ticket
+    return ""

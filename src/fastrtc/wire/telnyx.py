@@ -24,7 +24,7 @@ from fastrtc.wire.events import (
     field,
     to_base64,
 )
-from fastrtc.wire.phone import PhoneWire
+from fastrtc.wire.phone import PhoneWire, ticket_of
 
 __all__ = ["TelnyxWire"]
 
@@ -51,7 +51,7 @@ class TelnyxWire(PhoneWire):
                 "bidirectional codec to PCMU or PCMA at 8000 Hz"
             )
         self.heard = self.said = AudioFormat(CODECS[codec], 8000)
-        return Started(field(message, "stream_id"))
+        return Started(field(message, "stream_id"), ticket_of(message["start"]))
 
     def _media(self, message: dict[str, Any]) -> Sound | None:
         sound = super()._media(message)

@@ -15,7 +15,7 @@ from fastrtc.wire.events import (
     field,
     to_base64,
 )
-from fastrtc.wire.phone import PhoneWire
+from fastrtc.wire.phone import PhoneWire, ticket_of
 
 __all__ = ["TwilioWire"]
 
@@ -32,7 +32,7 @@ class TwilioWire(PhoneWire):
 
     def _start(self, message: dict[str, Any]) -> Started:
         self.stream_sid = field(message, "streamSid")
-        return Started(self.stream_sid)
+        return Started(self.stream_sid, ticket_of(message.get("start")))
 
     def sound(self, payload: bytes) -> Message:
         """``media``."""
