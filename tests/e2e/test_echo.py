@@ -48,12 +48,22 @@ def test_stereo_keeps_left_and_right_apart(
 
 
 def test_the_echo_is_prompt(chromium: Chromium, serve: Serve, open_tab: OpenTab) -> None:
+    """What Chromium's own jitter buffer holds is taken off: it grows when this machine stalls.
+
+    The rest was 20 to 42 ms in ten calls beside other work; a frame has 20 of them. A fixed jitter
+    buffer at the server would add 80, a burst at the beginning that is never made up for up to 140.
+    """
     chromium.set_microphone(sound.to_int16(sound.marks(20)))
     server = serve("echo")
     call = open_tab(server.url).connect()
     call.wait()
     call.record(2)
+    before = call.report()["inbound"]
     both = sound.to_sound(call.compare(6))
+    after = call.report()["inbound"]
     delays_ms = sound.delays_ms(both[:, 0], both[:, 1])
     assert len(delays_ms) >= 4
-    assert np.median(delays_ms) <= 110, delays_ms
+    held_s = after["jitterBufferDelay"] - before["jitterBufferDelay"]
+    held_samples = after["jitterBufferEmittedCount"] - before["jitterBufferEmittedCount"]
+    rest_ms = np.median(delays_ms) - 1000 * held_s / held_samples
+    assert rest_ms <= 90, (rest_ms, delays_ms)

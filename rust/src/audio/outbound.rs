@@ -110,20 +110,24 @@ struct Protection {
     reported: Instant,
 }
 
-/// What a source that stalled into a pause may be late by.
+/// What a live source may be late by: one that stalled into a pause, or whose first frames came at
+/// once, because they had waited for the call to be ready.
 struct Backlog {
     /// Frames that may still be made up for.
     owed: u32,
     /// The fewest frames that waited at a tick since then.
     least: u32,
+    /// More waiting than this shows that the source is ahead of time, not late.
+    most: u64,
     since: Instant,
 }
 
 impl Backlog {
-    fn new(owed: u32, since: Instant) -> Self {
+    fn new(owed: u32, most: u64, since: Instant) -> Self {
         Self {
             owed,
             least: owed,
+            most,
             since,
         }
     }
@@ -159,7 +163,7 @@ pub struct Outbound {
     /// Slots that passed without the user's audio although a talk spurt was on. As many frames may
     /// leave before their tick, so that a source that stalled is not late from then on.
     missed_slots: u32,
-    /// Set when a source stalled into a pause, until what it is late by was made up for.
+    /// Set when a source begins or stalled into a pause, until what it is late by was made up for.
     backlog: Option<Backlog>,
     /// Silent frames in a row, the user's and trailing ones.
     silent_frames: u32,
@@ -325,8 +329,12 @@ impl Outbound {
             // Real time passed while nothing was sent; the RTP clock follows in whole frames.
             self.talking = true;
             self.rtp_time += u64::from(slots) * u64::from(FRAME_TICKS);
-            let stalled = self.next_tick.is_some() && !interrupted && delay < LONGEST_STALL;
-            self.backlog = stalled.then(|| Backlog::new(MAX_MISSED_SLOTS, now));
+            let most = match self.next_tick {
+                None => Some(u64::from(MAX_MISSED_SLOTS)),
+                Some(_) if !interrupted && delay < LONGEST_STALL => Some(u64::MAX),
+                Some(_) => None,
+            };
+            self.backlog = most.map(|most| Backlog::new(MAX_MISSED_SLOTS, most, now));
             self.next_tick = Some(if slots == 0 { tick } else { now } + FRAME);
             return;
         }
@@ -401,16 +409,21 @@ impl Outbound {
 
     /// What waited at every tick for a while is not needed against jitter, and leaves at once.
     fn work_off_backlog(&mut self, is_user: bool, now: Instant) {
-        let waiting = (self.feed.queued_ticks() / u64::from(FRAME_TICKS)) as u32;
         let Some(backlog) = &mut self.backlog else {
             return;
         };
-        backlog.least = backlog.least.min(if is_user { waiting } else { 0 });
+        let waiting = self.feed.queued_ticks() / u64::from(FRAME_TICKS);
+        if waiting > backlog.most {
+            self.backlog = None;
+            return;
+        }
+        let waiting = if is_user { waiting } else { 0 };
+        backlog.least = backlog.least.min(waiting.try_into().unwrap_or(u32::MAX));
         if now.saturating_duration_since(backlog.since) >= BACKLOG_HOLD {
-            let surplus = backlog.least;
+            let (surplus, most) = (backlog.least, backlog.most);
             let owed = backlog.owed - surplus;
             self.missed_slots = (self.missed_slots + surplus).min(MAX_MISSED_SLOTS);
-            self.backlog = (owed > 0).then(|| Backlog::new(owed, now));
+            self.backlog = (owed > 0).then(|| Backlog::new(owed, most, now));
         }
     }
 

@@ -317,6 +317,34 @@ fn what_waits_since_a_stall_is_a_buffer_for_a_while_and_then_leaves() {
     }
 }
 
+/// A source that begins with `at_once` frames and goes on in real time: how late its frames are
+/// 0.8 s and 2 s after that.
+fn delays_from_the_beginning_ms(at_once: usize) -> [f64; 2] {
+    let mut track = Track::new(1);
+    (0..at_once).for_each(|_| track.play(20.0));
+    for n in 1..=110 {
+        track.run_to(f64::from(n) * 20.0);
+        track.play(20.0);
+    }
+    track.run_to(6_000.0);
+    [40, 100].map(|frame| track.media()[at_once - 1 + frame].0 - 20.0 * frame as f64)
+}
+
+#[test]
+fn what_waited_for_a_live_source_to_begin_does_not_delay_it_for_good() {
+    for at_once in [2, 5, 10] {
+        let [early_ms, late_ms] = delays_from_the_beginning_ms(at_once);
+        assert!(early_ms >= 20.0 * (at_once - 1) as f64, "{early_ms} ms");
+        assert!(late_ms <= 20.1, "{at_once} at once: {late_ms} ms late");
+    }
+}
+
+#[test]
+fn a_reply_that_is_ahead_of_time_is_paced_from_its_beginning() {
+    let [early_ms, late_ms] = delays_from_the_beginning_ms(20);
+    assert!(early_ms > 350.0 && late_ms > 350.0, "{early_ms}, {late_ms}");
+}
+
 #[test]
 fn what_follows_a_pause_that_was_meant_is_paced_from_beginning_to_end() {
     for (back_ms, clears) in [(1_700.0, false), (5_000.0, false), (650.0, true)] {
