@@ -13,7 +13,7 @@ from fastrtc import Stream
 from fastrtc.audio.convert import AudioChunk
 from fastrtc.testing import run
 from fastrtc.transports.reader import MAX_BAD_MESSAGES, START_TIMEOUT_S, serve_socket
-from fastrtc.transports.websocket import PING_S, SILENCE_LIMIT_S, STALL_LIMIT_S
+from fastrtc.transports.websocket import IDLE_LIMIT_S, PING_S, SILENCE_LIMIT_S, STALL_LIMIT_S
 from fastrtc.wire.browser import BrowserWire
 from fastrtc.wire.telnyx import TelnyxWire
 from fastrtc.wire.twilio import TwilioWire
@@ -42,13 +42,44 @@ class House:
 
 
 def test_a_silent_page_is_asked_and_left_alone_if_it_never_answers() -> None:
-    """The original's clients do not know pings, and may listen for hours."""
+    """The original's clients do not know pings."""
 
     async def check() -> None:
         house = House(BrowserWire(8000, 8000))
         await asyncio.sleep(PING_S * 8 + 1)
         pings = [at_s for at_s, message in house.line.sent if message == {"event": "ping"}]
         assert len(pings) == 8
+        assert not house.serving.done()
+        house.line.say({"event": "stop"})
+        await house.serving
+
+    run(check())
+
+
+def test_a_connection_that_nobody_uses_is_given_up() -> None:
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        await house.serving
+        assert 0 <= asyncio.get_running_loop().time() - IDLE_LIMIT_S <= PING_S + 1
+        assert house.line.closed == (1008, "idle for 300 s")
+
+    run(check())
+
+
+@pytest.mark.parametrize("use", ["listens", "reads", "pings"])
+def test_a_client_is_not_idle_that(use: str) -> None:
+    async def check() -> None:
+        house = House(BrowserWire(8000, 8000))
+        await asyncio.sleep(1)
+        session = house.stream.connections["me"]
+        for _ in range(15):
+            if use == "listens":
+                session.transport.play(AudioChunk(np.ones(800, np.int16), 8000, 1))
+            elif use == "reads":
+                session.send_message('"news"')
+            else:
+                house.line.say({"event": "ping"})
+            await asyncio.sleep(IDLE_LIMIT_S - PING_S)
         assert not house.serving.done()
         house.line.say({"event": "stop"})
         await house.serving

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -19,6 +20,9 @@ from fastrtc.wire.providers import wire_of
 
 __all__ = ["SocketDoors"]
 
+logger = logging.getLogger("fastrtc")
+
+FORBIDDEN: Final = 403
 DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
@@ -122,7 +126,11 @@ def _origin(text: str) -> str:
 
 async def _deny(websocket: WebSocket, error: HTTPException) -> None:
     """Answers the handshake with an HTTP status, where the server can; else with 403."""
-    if "websocket.http.response" in websocket.scope.get("extensions", {}):
+    logger.info("WebSocket refused: %d %s", error.status_code, error.detail)
+    extensions = websocket.scope.get("extensions", {})
+    # A plain 403 is for close(): uvicorn 0.54 logs an error with each other response (its pull
+    # request 3138), which strangers could have it do all day.
+    if error.status_code != FORBIDDEN and "websocket.http.response" in extensions:
         answer = JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
         await websocket.send_denial_response(answer)
     else:

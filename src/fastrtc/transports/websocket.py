@@ -36,6 +36,9 @@ PING_S: Final = 15.0
 """A client that was not heard for this long is asked whether it is there..."""
 SILENCE_LIMIT_S: Final = 45.0
 """...and one that is known to answer, or to send all the time, is given up after this long."""
+IDLE_LIMIT_S: Final = 300.0
+"""A connection on which neither side has said anything for this long is given up; our pings do not
+count, the client's do."""
 TIMER_SLACK_S: Final = 1.0
 STALL_LIMIT_S: Final = 30.0
 """A client that takes nothing for this long while something is sent is given up."""
@@ -99,7 +102,7 @@ class SocketTransport:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         """Done once :meth:`close` was called."""
         self._credit_s = AHEAD_S
-        self._heard_at_s = self._sending_since_s = self._loop.time()
+        self._heard_at_s = self._said_at_s = self._sending_since_s = self._loop.time()
         self._is_sending = False
         self._watch = self._loop.call_later(PING_S, self._check_alive)
         self._always_heard = wire.kind == "phone"
@@ -158,6 +161,7 @@ class SocketTransport:
             return True
         if len(self._texts) >= TEXTS_BOUND:
             return False
+        self._said_at_s = self._loop.time()
         self._send_soon(text)
         return True
 
@@ -252,6 +256,7 @@ class SocketTransport:
     async def _send_frame(self, now_s: float) -> None:
         frame = self._pacer.take(now_s)
         self._counts["frames_sent"] += 1
+        self._said_at_s = now_s
         self._unmarked_s += len(frame) / self._said.rate_hz
         await self._send(self._wire.sound(self._encode(frame)))
         if self._unmarked_s >= MARK_EVERY_S and not self._closed:
@@ -297,7 +302,7 @@ class SocketTransport:
                 timer.cancel()
 
     def _check_alive(self) -> None:
-        """Every 15 s: asks a silent client whether it is there, gives up one that is not."""
+        """Every 15 s: asks a silent client whether it is there, gives up one that is of no use."""
         now_s = self._loop.time()
         silent_s = now_s - self._heard_at_s
         if self._always_heard and silent_s >= SILENCE_LIMIT_S:
@@ -305,6 +310,9 @@ class SocketTransport:
             return
         if self._is_sending and now_s - self._sending_since_s >= STALL_LIMIT_S:
             self.close(f"the client took nothing for {STALL_LIMIT_S:g} s", 1011)
+            return
+        if now_s - max(self._heard_at_s, self._said_at_s) >= IDLE_LIMIT_S:
+            self.close(f"idle for {IDLE_LIMIT_S:g} s", 1008)
             return
         self._watch = self._loop.call_later(PING_S, self._check_alive)
         if silent_s >= PING_S - TIMER_SLACK_S:
