@@ -7,24 +7,20 @@ understands is in ``conversation.py``. Nothing is downloaded, and no key is need
 import argparse
 import json
 from collections.abc import AsyncIterator
-from importlib.resources import files
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, StreamingResponse
-from fastapi.staticfiles import StaticFiles
 from handler import handler
 
 from fastrtc import Stream
 
 HERE = Path(__file__).parent
-CLIENT = files("fastrtc") / "ui" / "client"
 
 stream = Stream(handler, modality="audio", mode="send-receive", concurrency_limit=20)
 app = FastAPI(title="Talk to a program")
 stream.mount(app)
-app.mount("/client", StaticFiles(directory=str(CLIENT)))
 
 
 @app.get("/")
@@ -45,7 +41,7 @@ def handler_source() -> FileResponse:
     return FileResponse(HERE / "handler.py", media_type="text/plain")
 
 
-@app.get("/outputs")
+@app.get("/updates")
 def outputs(webrtc_id: str) -> StreamingResponse:
     """What was heard and answered in one call, as server-sent events."""
 

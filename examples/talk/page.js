@@ -1,10 +1,10 @@
 // @ts-check
 /** Shows a call on the page: its button, its state in words, whose turn it is, what was said, its
- * levels. The call itself is `Call`'s. */
+ * levels. The call itself is the `Client`'s. */
 
-import { Call, Meter } from "./client/call.js";
+import { Client } from "./client/fastrtc.js";
 
-/** @type {Record<import("./client/call.js").CallState, string>} */
+/** @type {Record<Client["state"], string>} */
 const WORDS = {
   idle: "Not connected.",
   asking: "Asking for your microphone …",
@@ -14,104 +14,61 @@ const WORDS = {
   closed: "The call has ended.",
 };
 const SHOW_TRIP_EVERY_MS = 1000;
-/** What the server's log messages say of the turn. @type {Record<string, Turn>} */
-const TURNS = { started_talking: "you", pause_detected: "thinking", response_starting: "speaking" };
-/** A reply that was heard, and then not for so long, is over. */
-const REPLY_OVER_MS = 900;
-/** So is one of which nothing was heard for so long. */
-const REPLY_LOST_MS = 5000;
-const AUDIBLE = 0.05;
-
-/** @typedef {"listening" | "you" | "thinking" | "speaking" | null} Turn */
 
 /** @param {string} id */
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
-const audio = /** @type {HTMLAudioElement} */ (element("audio"));
 
-/** @type {Call | null} */
-let call = null;
-/** @type {AudioContext | null} */
-let context = null;
-/** @type {Map<string, Meter>} */
-const meters = new Map();
-/** @type {EventSource | null} */
-let outputs = null;
-/** @type {Turn} */
-let turn = null;
-let replyOverAt = 0;
+/** @type {Client | null} */
+let client = null;
 
 element("toggle").addEventListener("click", () => {
-  if (call && !call.closed) call.close();
+  if (client && !client.closed) client.close();
   else begin();
 });
-addEventListener("pagehide", () => call?.close());
 
 async function begin() {
   tell("");
-  const mine = new Call({ url: "webrtc/offer" });
-  call = mine;
-  // Made within the click, so that the browser lets it run.
-  context ??= new AudioContext();
-  const sound = context;
+  const mine = new Client();
+  client = mine;
+  mine.play(/** @type {HTMLAudioElement} */ (element("audio")));
   mine.addEventListener("state", () => show(mine));
-  mine.addEventListener("message", (event) => follow(/** @type {CustomEvent} */ (event).detail));
-  mine.addEventListener("problem", (event) => tell(/** @type {CustomEvent<string>} */ (event).detail));
-  mine.addEventListener("track", () => {
-    audio.srcObject = mine.heard;
-    if (mine.heard) meters.set("heard", new Meter(mine.heard, sound));
-    if (mine.microphone) meters.set("sent", new Meter(mine.microphone, sound));
-  });
+  mine.addEventListener("turn", () => take(mine.turn));
+  mine.addEventListener("error", (event) => tell(/** @type {CustomEvent<Error>} */ (event).detail.message));
   try {
-    await mine.start();
+    await mine.connect();
   } catch {
-    return; // show() has told the reason, which the call keeps.
+    return; // The event has told why.
   }
-  outputs?.close();
-  outputs = new EventSource(`outputs?webrtc_id=${encodeURIComponent(mine.id)}`);
-  outputs.onmessage = ({ data }) => write(JSON.parse(data));
   requestAnimationFrame(() => draw(mine));
   showTrip(mine);
+  for await (const output of mine.outputs()) write(output);
 }
 
-/** @param {Call} shown */
+/** @param {Client} shown */
 function show(shown) {
-  if (shown !== call) return;
+  if (shown !== client) return;
   element("call").dataset.state = shown.state;
   element("status").textContent = WORDS[shown.state];
   element("toggle").textContent = shown.closed ? "Start talking" : "Stop";
   if (shown.connectMs !== null) element("connect").textContent = `${Math.round(shown.connectMs)} ms`;
-  if (shown.state === "live" && turn === null) take("listening");
+  if (shown.state === "live") take(shown.turn);
   if (!shown.closed) return;
-  tell(shown.reason);
   take(null);
-  outputs?.close();
-  for (const meter of meters.values()) meter.close();
-  meters.clear();
   for (const id of ["sent", "heard"]) level(id, 0);
   element("trip").textContent = "–";
-  audio.srcObject = null;
 }
 
-/** @param {Call} shown */
+/** @param {Client} shown */
 function draw(shown) {
-  if (shown !== call || shown.closed) return;
-  for (const [id, meter] of meters) level(id, meter.level());
-  if ((meters.get("heard")?.level() ?? 0) > AUDIBLE) replyOverAt = performance.now() + REPLY_OVER_MS;
-  if (turn === "speaking" && performance.now() > replyOverAt) take("listening");
+  if (shown !== client || shown.closed) return;
+  const { sent, heard } = shown.levels();
+  level("sent", sent);
+  level("heard", heard);
   requestAnimationFrame(() => draw(shown));
 }
 
-/** @param {unknown} message from the server */
-function follow(message) {
-  const { type, data } = /** @type {{ type?: string, data?: string }} */ (message ?? {});
-  const next = type === "log" ? TURNS[data ?? ""] : undefined;
-  if (next === "speaking") replyOverAt = performance.now() + REPLY_LOST_MS;
-  if (next) take(next);
-}
-
-/** @param {Turn} next */
+/** @param {Client["turn"] | null} next */
 function take(next) {
-  turn = next;
   element("call").dataset.turn = next ?? "";
   for (const item of element("turn").children) {
     const shown = /** @type {HTMLElement} */ (item);
@@ -133,11 +90,11 @@ function write({ heard, said }) {
   list.scrollTop = list.scrollHeight;
 }
 
-/** @param {Call} shown */
+/** @param {Client} shown */
 async function showTrip(shown) {
-  if (shown !== call || shown.closed) return;
-  const tripMs = await shown.roundTripMs();
-  if (tripMs !== null) element("trip").textContent = tripMs < 1 ? "under 1 ms" : `${Math.round(tripMs)} ms`;
+  if (shown !== client || shown.closed) return;
+  const { roundTripMs } = await shown.stats();
+  if (roundTripMs !== null) element("trip").textContent = roundTripMs < 1 ? "under 1 ms" : `${Math.round(roundTripMs)} ms`;
   setTimeout(() => showTrip(shown), SHOW_TRIP_EVERY_MS);
 }
 

@@ -24,7 +24,6 @@ T = TypeVar("T")
 Samples = npt.NDArray[np.int16]
 RATE_HZ = 48000
 HARNESS = Path(__file__).with_name("page") / "harness.js"
-CLIENT = Path(__file__).resolve().parents[2] / "src" / "fastrtc" / "ui" / "client" / "call.js"
 CALL_TIMEOUT_S = 60.0
 FLAGS = [
     "--no-sandbox",
@@ -84,9 +83,7 @@ class Chromium:
         page = await context.new_page()
 
         async def answer(route: Route) -> None:
-            if route.request.url.endswith("/call.js"):
-                await route.fulfill(path=CLIENT, content_type="text/javascript")
-            elif route.request.url.endswith("/harness.js"):
+            if route.request.url.endswith("/harness.js"):
                 await route.fulfill(path=HARNESS, content_type="text/javascript")
             else:
                 await route.fulfill(
@@ -145,7 +142,8 @@ class Tab:
         self.call("hideAddresses")
 
     def dial(self, **options: Any) -> "Dialled":
-        """Makes a call with the shipped browser client; options are call.js's ``CallOptions``."""
+        """Makes a call with the shipped browser client; options are client.js's
+        ``ClientOptions``."""
         return Dialled(self, self.call("dial", options))
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
@@ -278,7 +276,12 @@ class Dialled:
         return report
 
     def record(self, seconds: float) -> Samples:
-        """What the page hears from now on, sample by sample at 48 kHz: (n,), stereo (n, 2)."""
+        """What the page hears from now on at 48 kHz, mixed down to shape (n,)."""
+        heard = self.record_stereo(seconds)
+        return heard.mean(axis=1).astype(np.int16) if heard.ndim == 2 else heard
+
+    def record_stereo(self, seconds: float) -> Samples:
+        """The same sample by sample: (n,) when the browser has one channel, else (n, 2)."""
         self._tab.call("dialledTake", self.id)
         time.sleep(seconds)
         return _decode(self._tab.call("dialledTake", self.id))

@@ -68,7 +68,7 @@ def test_a_person_asks_and_is_answered(chromium: Chromium, demo_url: str) -> Non
         await page.wait_for_selector('#call[data-state="live"][data-turn="listening"]')
         await page.wait_for_function("document.getElementById('audio').srcObject !== null")
         await page.evaluate(RECORD)
-        for turn in ("you", "speaking", "listening"):
+        for turn in ("hearing", "speaking", "listening"):
             await page.wait_for_selector(f'#call[data-turn="{turn}"]')
         assert await page.locator("#said li").all_inner_texts() == [
             "count to five",

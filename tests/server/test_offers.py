@@ -200,6 +200,28 @@ def test_the_same_fingerprint_renegotiates() -> None:
     run(check())
 
 
+def test_a_client_that_gave_up_leaves_its_place_at_once_and_comes_again() -> None:
+    """Its packets reached nobody, so that no media can say goodbye."""
+
+    async def check() -> None:
+        house = House(limit=1)
+        await house.offer()
+        session = house.factory.registry.get("me")
+        assert session is not None
+        goodbye = Body(type="bye", sdp=offer("sha-256 BB:02"), webrtc_id="me")
+        with pytest.raises(UnknownConnection):  # a stranger's
+            await house.offers.handle(goodbye)
+        assert house.factory.registry.get("me") is session
+        mine = Body(type="bye", sdp=offer(), webrtc_id="me")
+        assert await house.offers.handle(mine) == {"status": "success"}
+        assert session.state == "closed"
+        with pytest.raises(UnknownConnection):
+            await house.offers.handle(mine)
+        await house.offer()
+
+    run(check())
+
+
 def test_early_candidates_are_held_for_the_offer() -> None:
     """Pitfall 29."""
 

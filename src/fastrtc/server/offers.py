@@ -108,6 +108,8 @@ class Offers:
             return await self._candidate(body.webrtc_id, body.candidate)
         sdp = body.sdp or ""
         session = self._factory.registry.get(body.webrtc_id)
+        if body.type == "bye":
+            return await self._bye(body.webrtc_id, session, sdp)
         if session is not None:
             return _answer(await self._renegotiate(session, sdp))
         return _answer(await self._accept(body.webrtc_id, sdp, principal))
@@ -161,6 +163,18 @@ class Offers:
         if known is None or fingerprint_of(sdp) != known:
             raise ConnectionAlreadyExists(session.id)
         return await _on_loop_of(session, _transport_of(session).renegotiate(sdp))
+
+    async def _bye(self, webrtc_id: str, session: Session | None, sdp: str) -> dict[str, Any]:
+        """Ends a connection that the client gave up before it was up: no media can say so then."""
+        known = None if session is None else self._fingerprints.get(session)
+        if session is None or known is None or fingerprint_of(sdp) != known:
+            raise UnknownConnection(webrtc_id)
+
+        async def end() -> None:
+            session.close("the client said goodbye")
+
+        await _on_loop_of(session, end())
+        return {"status": "success"}
 
     async def _candidate(self, webrtc_id: str, init: dict[str, Any] | None) -> dict[str, Any]:
         text = candidate_text(init)

@@ -29,10 +29,11 @@ Text: TypeAlias = Annotated[str, AfterValidator(_refuse_half_characters)]
 
 
 class Body(BaseModel):
-    """``POST {path}/webrtc/offer``: an offer, or a trickled candidate.
+    """``POST {path}/webrtc/offer``: an offer, a trickled candidate, or a goodbye.
 
     Attributes:
-        sdp: the session description, for type "offer".
+        sdp: the session description, for type "offer"; for "bye" the client's own, whose DTLS
+            fingerprint shows that it may end the connection.
         candidate: an ``RTCIceCandidateInit``, for type "ice-candidate"; null or one with empty
             text means that there are no more.
         webrtc_id: the client's own name for the connection.
@@ -40,13 +41,13 @@ class Body(BaseModel):
 
     sdp: Text | None = None
     candidate: dict[str, Any] | None = None
-    type: Literal["offer", "ice-candidate"]
+    type: Literal["offer", "ice-candidate", "bye"]
     webrtc_id: Annotated[Text, AfterValidator(_refuse_unprintable)] = Field(
         min_length=1, max_length=256
     )
 
     @model_validator(mode="after")
     def _offer_has_sdp(self) -> Self:
-        if self.type == "offer" and self.sdp is None:
-            raise ValueError("an offer needs an sdp")
+        if self.type != "ice-candidate" and self.sdp is None:
+            raise ValueError(f"type {self.type!r} needs an sdp")
         return self

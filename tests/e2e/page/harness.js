@@ -252,7 +252,7 @@ const call = (id) => {
 
 /**
  * The shipped browser client's calls, by id.
- * @type {Map<string, import("../../../src/fastrtc/ui/client/call.js").Call>}
+ * @type {Map<string, import("../../../src/fastrtc/ui/client/fastrtc.js").Client>}
  */
 const dialled = new Map();
 
@@ -271,23 +271,20 @@ const harness = {
   hideAddresses,
   /** Calls with the shipped browser client. @param {object} options */
   async dial(options) {
-    // @ts-expect-error The test's server has it there.
-    const { Call } = await import("/__harness__/call.js");
-    const made = new Call({ url: "/webrtc/offer", constraints: RAW, ...options });
+    // @ts-expect-error The server under test has it there.
+    const { Client } = await import("/client/fastrtc.js");
+    const made = new Client({ audio: RAW, ...options });
     dialled.set(made.id, made);
     /** @type {string[]} */
     made.states = [];
     made.messages = [];
+    made.volume = 0;
     made.addEventListener("state", () => made.states.push(made.state));
     made.addEventListener("message", (/** @type {CustomEvent} */ { detail }) => made.messages.push(detail));
-    made.addEventListener("track", () => {
-      made.audio = new Audio();
-      made.audio.muted = true;
-      made.audio.srcObject = made.heard;
-      made.audio.play();
-      made.recorder = new Recorder(made.heard.getAudioTracks()[0]);
+    made.addEventListener("track", (/** @type {CustomEvent} */ { detail }) => {
+      if (detail.kind === "audio") made.recorder = new Recorder(detail);
     });
-    await made.start();
+    await made.connect();
     return made.id;
   },
   /** What is known of a dialled call. @param {string} id */

@@ -1,0 +1,64 @@
+// @ts-check
+/** What a client asks of a link, and what a link tells it: `peer.js` is WebRTC, `socket.js` a WebSocket. */
+
+/**
+ * @typedef {object} LinkEvents
+ * @property {(track: MediaStreamTrack) => void} track came from the server
+ * @property {(data: unknown) => void} data a message came
+ * @property {() => void} up media flows, for the first time or again
+ * @property {() => void} down the network went away; the link is bringing it back
+ * @property {(error: import("./errors.js").ClientError) => void} end it is over, and this is why
+ */
+
+/**
+ * What a link has counted; missing where it cannot know.
+ * @typedef {object} Counts
+ * @property {number} atMs when, on `performance.now()`'s clock
+ * @property {number} bytesSent
+ * @property {number} bytesReceived
+ * @property {number | null} roundTripMs
+ * @property {Received} audio
+ * @property {Received} video
+ * @property {number | null} lossOfSent the share of our packets that the server misses, 0 to 1
+ */
+
+/**
+ * One kind of media from the server, totals since the beginning.
+ * @typedef {object} Received
+ * @property {number} packets
+ * @property {number} lost
+ * @property {number | null} jitterMs
+ * @property {number} bufferedS time that all samples or frames together waited in the jitter buffer
+ * @property {number} bufferedCount how many those were
+ * @property {number} [frames] decoded video frames
+ * @property {number} [handlingS] time that all frames took from their first packet to being decoded
+ * @property {number} [width] of the newest frame
+ * @property {number} [height] of the newest frame
+ */
+
+/**
+ * @typedef {object} Link
+ * @property {"webrtc" | "websocket"} name
+ * @property {() => Promise<void>} open resolves once media flows; rejects with a ClientError
+ * @property {(text: string) => boolean} send false while there is no channel
+ * @property {(track: MediaStreamTrack) => Promise<void>} replaceTrack sends this instead of its kind's last
+ * @property {() => Promise<Counts>} count
+ * @property {() => void} close
+ */
+
+/** What a link has counted that has not begun. @returns {Counts} */
+export const nothingCounted = () => ({
+  atMs: performance.now(),
+  bytesSent: 0,
+  bytesReceived: 0,
+  roundTripMs: null,
+  audio: nothingReceived(),
+  video: nothingReceived(),
+  lossOfSent: null,
+});
+
+/** @returns {Received} */
+export const nothingReceived = () => ({ packets: 0, lost: 0, jitterMs: null, bufferedS: 0, bufferedCount: 0 });
+
+/** @param {number} ms @returns {Promise<void>} */
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

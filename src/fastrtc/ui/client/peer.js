@@ -1,0 +1,258 @@
+// @ts-check
+/** The WebRTC link: negotiation, trickle ICE, and bringing a lost network's call back. */
+
+import { ClientError, inWords } from "./errors.js";
+import { nothingCounted, sleep } from "./link.js";
+
+/** How long a connection may be "disconnected" before it is restarted. Browsers often recover alone. */
+const PATIENCE_MS = 2000;
+/** Pauses between attempts to reconnect; after the last one the call is over. */
+const RETRY_MS = [0, 1000, 2000, 4000, 8000, 10000];
+/** How long one attempt may take. */
+const ATTEMPT_MS = 8000;
+const NO_PATH = "The server answered, but no sound or picture can reach it. A firewall may be in the way.";
+
+/**
+ * @typedef {object} PeerOptions
+ * @property {import("./signalling.js").Signalling} signalling
+ * @property {RTCConfiguration} configuration
+ * @property {"send-receive" | "send" | "receive"} mode
+ * @property {{ audio: boolean, video: boolean }} kinds
+ * @property {MediaStream} local what to send
+ * @property {boolean} stereo the microphone is to be sent in stereo
+ * @property {Partial<RTCRtpSendParameters>} rtpParams for the picture that is sent
+ * @property {number} connectMs how long the first connection may take
+ */
+
+/** @implements {Link} */
+export class PeerLink {
+  name = /** @type {const} */ ("webrtc");
+
+  /** @param {PeerOptions} options @param {LinkEvents} events */
+  constructor(options, events) {
+    this.options = options;
+    this.events = events;
+    this.pc = new RTCPeerConnection(options.configuration);
+    this.channel = this.pc.createDataChannel("text");
+    /** @type {RTCIceCandidate[]} */
+    this.candidates = [];
+    this.answered = false;
+    this.restarting = false;
+    this.wasUp = false;
+    this.closed = false;
+    this.patience = 0;
+    this.onNetworkChange = () => {
+      if (this.wasUp) this.reconnect();
+    };
+  }
+
+  async open() {
+    this.prepare();
+    await this.negotiate(false);
+    await this.up(this.options.connectMs);
+  }
+
+  /** @param {string} text */
+  send(text) {
+    if (this.channel.readyState !== "open") return false;
+    this.channel.send(text);
+    return true;
+  }
+
+  /** @param {MediaStreamTrack} track */
+  async replaceTrack(track) {
+    const sender = this.pc.getTransceivers().find(({ receiver }) => receiver.track.kind === track.kind)?.sender;
+    await sender?.replaceTrack(track);
+  }
+
+  close() {
+    if (this.closed) return;
+    this.closed = true;
+    clearTimeout(this.patience);
+    removeEventListener("online", this.onNetworkChange);
+    networkInformation()?.removeEventListener("change", this.onNetworkChange);
+    this.channel.close();
+    this.pc.close();
+    if (!this.wasUp) this.sayGoodbye();
+  }
+
+  /** @returns {Promise<Counts>} */
+  async count() {
+    const counts = nothingCounted();
+    for (const entry of (await this.pc.getStats()).values()) {
+      if (entry.type === "candidate-pair" && entry.nominated && entry.currentRoundTripTime !== undefined) {
+        counts.roundTripMs = entry.currentRoundTripTime * 1000;
+      } else if (entry.type === "outbound-rtp") {
+        counts.bytesSent += entry.bytesSent ?? 0;
+      } else if (entry.type === "remote-inbound-rtp") {
+        counts.lossOfSent = Math.max(counts.lossOfSent ?? 0, entry.fractionLost ?? 0);
+        // Firefox knows the round trip from here alone.
+        if (entry.roundTripTime !== undefined) counts.roundTripMs ??= entry.roundTripTime * 1000;
+      } else if (entry.type === "inbound-rtp") {
+        counts.bytesReceived += entry.bytesReceived ?? 0;
+        counts[entry.kind === "video" ? "video" : "audio"] = received(entry);
+      }
+    }
+    return counts;
+  }
+
+  // Inside.
+
+  prepare() {
+    const { pc, options } = this;
+    const direction = { "send-receive": "sendrecv", send: "sendonly", receive: "recvonly" }[options.mode];
+    for (const kind of /** @type {const} */ (["audio", "video"])) {
+      if (!options.kinds[kind]) continue;
+      const track = options.local.getTracks().find((track) => track.kind === kind);
+      const init = { direction: /** @type {RTCRtpTransceiverDirection} */ (direction), streams: [options.local] };
+      const { sender } = pc.addTransceiver(track ?? kind, init);
+      if (kind === "video" && Object.keys(options.rtpParams).length) {
+        sender.setParameters({ ...sender.getParameters(), ...options.rtpParams }).catch((error) => {
+          console.warn("fastrtc: rtp_params were not taken:", error);
+        });
+      }
+    }
+    this.channel.onmessage = ({ data }) => this.events.data(data);
+    pc.ontrack = ({ track }) => this.events.track(track);
+    pc.onicecandidate = ({ candidate }) => {
+      if (!candidate) return;
+      this.candidates.push(candidate);
+      this.postCandidates();
+    };
+    pc.onconnectionstatechange = () => this.follow(pc.connectionState);
+    addEventListener("online", this.onNetworkChange);
+    networkInformation()?.addEventListener("change", this.onNetworkChange);
+  }
+
+  /** @param {RTCPeerConnectionState} connection */
+  follow(connection) {
+    clearTimeout(this.patience);
+    if (this.closed) return;
+    if (connection === "connected") {
+      this.beUp();
+    } else if (!this.wasUp) {
+      return; // open() is waiting and tells.
+    } else if (connection === "failed") {
+      this.reconnect();
+    } else if (connection === "disconnected") {
+      this.patience = setTimeout(() => this.reconnect(), PATIENCE_MS);
+    } else if (connection === "closed") {
+      this.events.end(new ClientError("lost", "The connection was closed."));
+    }
+  }
+
+  /** Restarts ICE until the connection is back, with growing pauses; the server keeps the handler. */
+  async reconnect() {
+    if (this.restarting || this.closed) return;
+    this.restarting = true;
+    this.events.down();
+    let problem = new ClientError("lost", "The connection was lost and did not come back.");
+    for (const pause of RETRY_MS) {
+      await sleep(pause);
+      if (this.closed) return;
+      try {
+        await this.negotiate(true);
+        await this.up(ATTEMPT_MS);
+        this.restarting = false;
+        return;
+      } catch (error) {
+        problem = inWords(error);
+        if (error instanceof ClientError && error.final) break;
+      }
+    }
+    this.events.end(problem);
+  }
+
+  /** @param {boolean} iceRestart */
+  async negotiate(iceRestart) {
+    const { pc } = this;
+    this.answered = false;
+    this.candidates = [];
+    if (pc.signalingState === "have-local-offer") await pc.setLocalDescription({ type: "rollback" });
+    const offer = await pc.createOffer({ iceRestart });
+    offer.sdp = withStereo(offer.sdp ?? "", this.options.stereo);
+    await pc.setLocalDescription(offer);
+    const answer = await this.options.signalling.send({ sdp: pc.localDescription?.sdp ?? offer.sdp, type: "offer" });
+    if (this.closed) return;
+    await pc.setRemoteDescription(answer);
+    this.answered = true;
+    this.postCandidates();
+  }
+
+  /** Posts what candidates there are, once the server knows the offer they belong to. */
+  postCandidates() {
+    if (!this.answered) return;
+    for (const candidate of this.candidates.splice(0)) {
+      this.options.signalling.send({ candidate: candidate.toJSON(), type: "ice-candidate" }).catch((error) => {
+        // One candidate less is no reason to stop: the others may do.
+        console.warn("fastrtc: a candidate was not taken:", error);
+      });
+    }
+  }
+
+  /**
+   * Resolves once the connection is up.
+   * @param {number} withinMs
+   */
+  async up(withinMs) {
+    const { pc } = this;
+    const deadline = performance.now() + withinMs;
+    while (pc.connectionState !== "connected" || pc.iceConnectionState === "checking") {
+      if (this.closed) throw new ClientError("ended", "The call was ended.");
+      const failed = !this.wasUp && pc.connectionState === "failed";
+      if (failed || performance.now() > deadline) throw new ClientError("no-path", NO_PATH, false);
+      await sleep(20);
+    }
+    this.beUp();
+  }
+
+  beUp() {
+    this.wasUp = true;
+    this.events.up();
+  }
+
+  /** A server that no packet of ours has reached would keep our place for half a minute. */
+  sayGoodbye() {
+    const sdp = this.pc.localDescription?.sdp;
+    if (!sdp || !this.answered) return;
+    /** Settles once the place is free; a goodbye that is not taken costs it half a minute. */
+    this.goodbye = this.options.signalling.send({ sdp, type: "bye" }, { keepalive: true }).catch(() => {});
+  }
+}
+
+/**
+ * Asks for stereo in an offer's opus line: without it browsers play one channel.
+ * @param {string} sdp
+ * @param {boolean} sends whether we send it too
+ */
+export function withStereo(sdp, sends) {
+  const payload = /a=rtpmap:(\d+) opus\/48000/i.exec(sdp)?.[1];
+  if (!payload || new RegExp(`a=fmtp:${payload} .*stereo=1`).test(sdp)) return sdp;
+  const wanted = sends ? ";stereo=1;sprop-stereo=1" : ";stereo=1";
+  return sdp.replace(new RegExp(`(a=fmtp:${payload} [^\\r\\n]*)`), `$1${wanted}`);
+}
+
+/** @param {any} entry of type inbound-rtp @returns {Received} */
+function received(entry) {
+  return {
+    packets: entry.packetsReceived ?? 0,
+    lost: entry.packetsLost ?? 0,
+    jitterMs: entry.jitter === undefined ? null : entry.jitter * 1000,
+    bufferedS: entry.jitterBufferDelay ?? 0,
+    bufferedCount: entry.jitterBufferEmittedCount ?? 0,
+    frames: entry.framesDecoded,
+    handlingS: entry.totalProcessingDelay,
+    width: entry.frameWidth,
+    height: entry.frameHeight,
+  };
+}
+
+/** Chromium tells pages when the network changes. @returns {EventTarget | undefined} */
+function networkInformation() {
+  return /** @type {{ connection?: EventTarget }} */ (/** @type {unknown} */ (navigator)).connection;
+}
+
+/** @typedef {import("./link.js").Link} Link */
+/** @typedef {import("./link.js").LinkEvents} LinkEvents */
+/** @typedef {import("./link.js").Counts} Counts */
+/** @typedef {import("./link.js").Received} Received */

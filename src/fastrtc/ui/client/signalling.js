@@ -1,0 +1,114 @@
+// @ts-check
+/** Requests to the server that carry no media: offers, candidates, configuration, inputs, outputs. */
+
+import { ClientError, refusal } from "./errors.js";
+
+/**
+ * @typedef {object} SignallingOptions
+ * @property {string} url where the stream is mounted
+ * @property {string} id
+ * @property {Record<string, string>} headers
+ * @property {((body: object) => Promise<any>) | undefined} signal instead of posting to the server
+ */
+
+export class Signalling {
+  /** @param {SignallingOptions} options */
+  constructor(options) {
+    this.options = options;
+  }
+
+  /**
+   * Sends an offer, a candidate or a goodbye; the id is added.
+   * @param {object} body
+   * @param {{ keepalive?: boolean }} [request] keepalive: outlives the page
+   * @returns {Promise<any>} the server's answer
+   */
+  async send(body, request = {}) {
+    const whole = { ...body, webrtc_id: this.options.id };
+    if (this.options.signal) {
+      const answer = (await this.options.signal(whole)) ?? {};
+      if (answer.status === "failed") throw refusal(answer.meta ?? {});
+      return answer;
+    }
+    return this.post(`${this.options.url}/webrtc/offer`, whole, request);
+  }
+
+  /** The server's `rtc_configuration`; empty when it has none. @returns {Promise<RTCConfiguration>} */
+  async configuration() {
+    if (this.options.signal) return {};
+    const response = await this.request(`${this.options.url}/webrtc/configuration`, {});
+    if (response.status === 404) return {};
+    if (!response.ok) throw httpError(response.status);
+    return (await response.json()) ?? {};
+  }
+
+  /**
+   * @param {string} url
+   * @param {object} body
+   * @param {{ keepalive?: boolean }} [request]
+   */
+  async post(url, body, request = {}) {
+    const response = await this.request(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      ...request,
+    });
+    const answer = await response.json().catch(() => ({}));
+    if (answer?.status === "failed") throw refusal(answer.meta ?? {});
+    if (!response.ok) throw httpError(response.status);
+    return answer;
+  }
+
+  /**
+   * Server-sent events, parsed when they are JSON, until the server ends them.
+   * @param {string} url `webrtc_id` is added to its query
+   * @param {AbortSignal} signal
+   * @returns {AsyncGenerator<any, void, void>}
+   */
+  async *events(url, signal) {
+    const asked = `${url}${url.includes("?") ? "&" : "?"}webrtc_id=${encodeURIComponent(this.options.id)}`;
+    const response = await this.request(asked, { headers: { Accept: "text/event-stream" }, signal });
+    if (!response.ok || !response.body) throw httpError(response.status);
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const blocks = (rest + value).split(/\r\n\r\n|\n\n|\r\r/);
+      rest = /** @type {string} */ (blocks.pop());
+      for (const block of blocks) {
+        const lines = block.split(/\r\n?|\n/).filter((line) => line.startsWith("data:"));
+        if (lines.length) yield parsed(lines.map((line) => line.slice(5).replace(/^ /, "")).join("\n"));
+      }
+    }
+  }
+
+  /** @param {string} url @param {RequestInit} init */
+  async request(url, init) {
+    try {
+      return await fetch(url, { ...init, headers: { ...init.headers, ...this.options.headers } });
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") throw error;
+      throw new ClientError("unreachable", "The server does not answer. Is it running?", false);
+    }
+  }
+}
+
+/** JSON where it is JSON; handlers may send plain text. @param {unknown} text @returns {any} */
+export function parsed(text) {
+  if (typeof text !== "string") return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** @param {number} status */
+function httpError(status) {
+  if (status === 401 || status === 403) {
+    return new ClientError("unauthorized", "The server did not let you in. Sign in and try again.");
+  }
+  return new ClientError("refused", `The server refused the call (HTTP ${status}).`, status < 500);
+}
