@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any, Self
@@ -49,6 +50,7 @@ class Phone(ABC):
         self.received: list[Samples] = []
         self.sent: list[dict[str, Any] | bytes] = []
         self.clears = 0
+        self.cleared_at_s = 0.0
         self.close_code: int | None = None
         self.chunk = 0
         self.socket: ClientConnection
@@ -150,6 +152,7 @@ class Phone(ABC):
                 kind, content = self.take(message)
                 if kind == "clear":
                     self.clears += 1
+                    self.cleared_at_s = time.monotonic()
                     waiting = [part for part in self._buffer if isinstance(part, str)]
                     self._buffer.clear()
                     for name in waiting:
