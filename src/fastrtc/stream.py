@@ -198,7 +198,9 @@ class Stream:
         if path and not path.startswith("/"):
             raise ValueError(f"path is {path!r}; it has to begin with '/'")
         self._mounted_at = path
-        router = make_router(self._offers, self.authorize, path, tags)
+        router = make_router(
+            self._offers, self.authorize, self.get_rtc_configuration, path, tags
+        )
         router.add_api_websocket_route("/websocket/offer", self.websocket_offer)
         router.add_api_websocket_route("/telephone/handler", self.telephone_handler)
         for method in ("POST", "GET"):

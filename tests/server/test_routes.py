@@ -277,3 +277,29 @@ async def test_a_draining_stream_takes_nobody_and_waits_for_who_is_there() -> No
     door.transports["me"].close("client went")
     await asyncio.wait_for(draining, 1)
     assert len(stream.sessions) == 0
+
+
+async def test_a_page_gets_fresh_credentials_each_time_if_it_may() -> None:
+    asked: list[int] = []
+
+    async def configuration() -> dict[str, Any]:
+        asked.append(1)
+        return {"iceServers": [{"urls": "turn:a.com", "username": "u", "credential": str(asked)}]}
+
+    app = FastAPI()
+    stream, _ = make_stream(
+        rtc_configuration=configuration, authorize=lambda request: "key" in request.query_params
+    )
+    stream.mount(app, "/voice")
+    async with client_of(app) as client:
+        assert (await client.get("/voice/webrtc/configuration")).status_code == 403
+        assert asked == []
+        for times in ([1], [1, 1]):
+            answer = await client.get("/voice/webrtc/configuration?key=1")
+            assert answer.json()["iceServers"][0]["credential"] == str(times)
+            assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_without_a_configuration_a_page_gets_an_empty_one(served: Any) -> None:
+    client, _, _ = served
+    assert (await client.get("/webrtc/configuration")).json() == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException, Request
@@ -24,9 +24,21 @@ Authorize = Callable[[Any], Any] | None
 
 
 def make_router(
-    offers: Offers, authorize: Authorize, path: str, tags: list[Any] | None
+    offers: Offers,
+    authorize: Authorize,
+    configuration: Callable[[], Awaitable[dict[str, Any] | None]],
+    path: str,
+    tags: list[Any] | None,
 ) -> APIRouter:
-    """The routes of one stream under ``path``."""
+    """The routes of one stream's signalling.
+
+    Args:
+        offers: answers them.
+        authorize: the stream's hook.
+        configuration: makes the ``RTCConfiguration`` for a browser, asked each time.
+        path: prefix of the routes.
+        tags: for their documentation.
+    """
     router = APIRouter(prefix=path)
 
     @router.post(
@@ -44,6 +56,12 @@ def make_router(
         principal = await authorise(authorize, request)
         status, answer = await answer_offer(offers, await read_body(request), principal)
         return JSONResponse(answer, status_code=status)
+
+    @router.get("/webrtc/configuration", tags=tags)
+    async def webrtc_configuration(request: Request) -> JSONResponse:
+        """The ``RTCConfiguration`` for a browser: STUN and TURN servers, with fresh credentials."""
+        await authorise(authorize, request)
+        return JSONResponse(await configuration() or {}, headers={"Cache-Control": "no-store"})
 
     return router
 
