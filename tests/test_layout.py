@@ -45,6 +45,7 @@ HOMES = {
         "audio/rates.py",
         "transports/media_plane.py",
         "transports/webrtc.py",
+        "video/picture.py",
     },
 }
 

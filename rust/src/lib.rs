@@ -24,6 +24,7 @@ pub mod plane;
 pub mod playout;
 pub mod shard;
 pub mod stats;
+pub mod video;
 
 #[cfg(feature = "python")]
 mod py;

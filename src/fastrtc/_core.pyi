@@ -222,3 +222,36 @@ class OpusDecoder:
 
 def opus_takes(rate_hz: int) -> bool:
     """Whether Opus codes this rate without a resampler."""
+
+def array_to_planes(
+    array: npt.NDArray[np.uint8],
+    y: npt.NDArray[np.uint8],
+    u: npt.NDArray[np.uint8],
+    v: npt.NDArray[np.uint8],
+    pixel_format: Literal["bgr24", "rgb24", "gray8", "yuv420p"],
+    bt709: bool = False,
+    full_range: bool = False,
+) -> None:
+    """Pixels to the planes of an I420 picture, which are written in place, without the GIL.
+
+    Args:
+        array: ``(height, width, 3)``, "gray8" ``(height, width)``, of any strides; "yuv420p":
+            contiguous, all samples of the three planes.
+        y: ``(height, width)``. ``u`` and ``v``: both halved and rounded up.
+        bt709: with the colours of BT.709 instead of BT.601.
+        full_range: brightness of 0 to 255 instead of 16 to 235.
+
+    Raises:
+        ValueError: sizes that do not fit each other, or memory that overlaps or is read-only.
+    """
+
+def planes_to_array(
+    y: npt.NDArray[np.uint8],
+    u: npt.NDArray[np.uint8],
+    v: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.uint8],
+    pixel_format: Literal["bgr24", "rgb24", "gray8", "yuv420p"],
+    bt709: bool = False,
+    full_range: bool = False,
+) -> None:
+    """The reverse of :func:`array_to_planes`; ``out`` is contiguous and written in place."""

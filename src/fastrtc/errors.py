@@ -5,6 +5,7 @@ decide what happens next.
 
 * :class:`FastRTCError`
     * :class:`WebRTCError` (raised by user code: the client is shown its message)
+    * :class:`CorruptFrame` (an encoded picture that cannot be decoded)
     * :class:`OutputError` (a handler's output is not usable media; also TypeError, ValueError)
     * :class:`HandlerError`
         * :class:`InputsTimeout` (also TimeoutError)
@@ -38,6 +39,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionAlreadyExists",
     "ConnectionClosed",
+    "CorruptFrame",
     "CredentialsError",
     "FastRTCError",
     "FastphoneError",
@@ -75,6 +77,10 @@ class WebRTCError(FastRTCError):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class CorruptFrame(FastRTCError):
+    """An encoded picture that is damaged, or needs one that is missing: ask for a keyframe."""
 
 
 class OutputError(FastRTCError, TypeError, ValueError):

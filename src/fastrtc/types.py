@@ -18,9 +18,11 @@ __all__ = [
     "DataChannel",
     "Layout",
     "Modality",
+    "PixelFormat",
     "RTCConfiguration",
     "StreamMode",
     "UIArgs",
+    "VideoCodec",
     "WebRTCData",
 ]
 
@@ -28,6 +30,10 @@ StreamMode: TypeAlias = Literal["send-receive", "receive", "send"]
 """Named from the client: "send" is client to server."""
 Modality: TypeAlias = Literal["video", "audio", "audio-video"]
 Layout: TypeAlias = Literal["mono", "stereo"]
+PixelFormat: TypeAlias = Literal["bgr24", "rgb24", "gray8", "yuv420p"]
+"""How a picture lies in an array: bytes of blue, green, red; the reverse; brightness alone; or
+planes of brightness and colour (I420)."""
+VideoCodec: TypeAlias = Literal["vp8", "vp9", "h264", "av1"]
 
 AudioInput: TypeAlias = tuple[int, npt.NDArray[np.int16]]
 """``(rate_hz, samples)``: int16 of shape ``(1, n)``; stereo is interleaved in the same row."""

@@ -1,6 +1,7 @@
 //! The border towards Python, nothing else: classes that translate and hand over.
 //! `src/fastrtc/_core.pyi` is its documentation.
 
+mod colour;
 mod hub;
 mod peer;
 mod plane;
@@ -37,6 +38,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<sound::PyOpusEncoder>()?;
     module.add_class::<sound::PyOpusDecoder>()?;
     module.add_function(wrap_pyfunction!(sound::opus_takes, module)?)?;
+    module.add_function(wrap_pyfunction!(colour::array_to_planes, module)?)?;
+    module.add_function(wrap_pyfunction!(colour::planes_to_array, module)?)?;
     module.add("AUDIO", kind::AUDIO)?;
     module.add("TEXT", kind::TEXT)?;
     module.add("STATE", kind::STATE)?;

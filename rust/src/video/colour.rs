@@ -1,0 +1,475 @@
+//! Between I420 planes, as video codecs have them, and the pixels that handlers want.
+//!
+//! Arrays may have any strides: rows that are stored one after the other are read in place, others
+//! (a mirrored or turned picture, each second column) are gathered a few rows at a time into a
+//! buffer that stays in the cache, so that no second picture is ever made.
+
+use thiserror::Error;
+use yuv::{
+    BufferStoreMut, YuvConversionMode, YuvError, YuvPlanarImage, YuvPlanarImageMut, YuvRange,
+    YuvStandardMatrix,
+};
+
+/// Rows gathered at a time; even, since two rows share one row of chroma.
+const BAND_ROWS: usize = 16;
+/// Chroma of a picture without colour.
+const NO_COLOUR: u8 = 128;
+/// Black of limited range, and its steps from black to white (ITU-R BT.601, section 2.5.3).
+const LIMITED_BLACK: u32 = 16;
+const LIMITED_STEPS: u32 = 219;
+
+/// Why a picture cannot be converted.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ColourError {
+    /// A picture has no rows or no columns.
+    #[error("a picture of {width}x{height} has no pixels")]
+    Empty {
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
+    /// Memory that is too short for the size it is said to have.
+    #[error("{what} does not fit a picture of {width}x{height}")]
+    Misfit {
+        /// Which memory.
+        what: &'static str,
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
+    /// The conversion itself refused.
+    #[error("the conversion refused: {0}")]
+    Refused(String),
+}
+
+impl From<YuvError> for ColourError {
+    fn from(error: YuvError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+/// How the bytes of one pixel follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pixels {
+    /// Blue, green, red.
+    Bgr,
+    /// Red, green, blue.
+    Rgb,
+    /// Brightness alone, 0 to 255.
+    Gray,
+}
+
+impl Pixels {
+    /// Bytes of one pixel.
+    #[must_use]
+    pub const fn channels(self) -> usize {
+        match self {
+            Self::Bgr | Self::Rgb => 3,
+            Self::Gray => 1,
+        }
+    }
+
+    const fn reversed(self) -> Self {
+        match self {
+            Self::Bgr => Self::Rgb,
+            Self::Rgb => Self::Bgr,
+            Self::Gray => Self::Gray,
+        }
+    }
+}
+
+/// What the numbers in the planes stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colours {
+    /// BT.709 instead of BT.601.
+    pub bt709: bool,
+    /// Luma from 0 to 255 instead of 16 to 235.
+    pub full_range: bool,
+}
+
+impl Colours {
+    const fn range(self) -> YuvRange {
+        if self.full_range {
+            YuvRange::Full
+        } else {
+            YuvRange::Limited
+        }
+    }
+
+    const fn matrix(self) -> YuvStandardMatrix {
+        if self.bt709 {
+            YuvStandardMatrix::Bt709
+        } else {
+            YuvStandardMatrix::Bt601
+        }
+    }
+}
+
+/// One plane: rows of bytes, each `stride` bytes after the one before.
+#[derive(Debug)]
+pub struct Plane<Bytes> {
+    /// From the first byte of the first row to the last byte of the last row, or further.
+    pub data: Bytes,
+    /// Bytes from one row to the next.
+    pub stride: usize,
+}
+
+/// The planes of one I420 picture; chroma has half the columns and rows, rounded up.
+#[derive(Debug)]
+pub struct Planes<Bytes> {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Luma.
+    pub y: Plane<Bytes>,
+    /// Blue-difference chroma.
+    pub u: Plane<Bytes>,
+    /// Red-difference chroma.
+    pub v: Plane<Bytes>,
+}
+
+impl<Bytes: AsRef<[u8]>> Planes<Bytes> {
+    fn check(&self) -> Result<(), ColourError> {
+        let (width, height) = (self.width, self.height);
+        if width == 0 || height == 0 {
+            return Err(ColourError::Empty { width, height });
+        }
+        let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
+        for (what, plane, columns, rows) in [
+            ("the luma plane", &self.y, width, height),
+            ("a chroma plane", &self.u, chroma_width, chroma_height),
+            ("a chroma plane", &self.v, chroma_width, chroma_height),
+        ] {
+            let needed = plane.stride * (rows - 1) + columns;
+            if plane.stride < columns || plane.data.as_ref().len() < needed {
+                return Err(ColourError::Misfit {
+                    what,
+                    width,
+                    height,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn all(&self) -> [(&Plane<Bytes>, usize, usize); 3] {
+        let (chroma_width, chroma_height) = (self.width.div_ceil(2), self.height.div_ceil(2));
+        [
+            (&self.y, self.width, self.height),
+            (&self.u, chroma_width, chroma_height),
+            (&self.v, chroma_width, chroma_height),
+        ]
+    }
+}
+
+/// Pixels in memory, in any order that strides can tell.
+#[derive(Debug)]
+pub struct Image<'a> {
+    /// All of the memory.
+    pub data: &'a [u8],
+    /// Where in it the first byte of the upper left pixel is.
+    pub first: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Bytes from one row to the next.
+    pub row: isize,
+    /// Bytes from one pixel to the next in a row.
+    pub column: isize,
+    /// Bytes from one channel to the next in a pixel.
+    pub channel: isize,
+}
+
+impl Image<'_> {
+    fn check(&self, channels: usize) -> Result<(), ColourError> {
+        let (width, height) = (self.width, self.height);
+        if width == 0 || height == 0 {
+            return Err(ColourError::Empty { width, height });
+        }
+        let misfit = ColourError::Misfit {
+            what: "the array",
+            width,
+            height,
+        };
+        let (mut lowest, mut highest) = (self.first as i128, self.first as i128);
+        for (count, stride) in [
+            (height, self.row),
+            (width, self.column),
+            (channels, self.channel),
+        ] {
+            let reach = (count as i128 - 1) * stride as i128;
+            lowest += reach.min(0);
+            highest += reach.max(0);
+        }
+        if lowest < 0 || highest >= self.data.len() as i128 {
+            return Err(misfit);
+        }
+        Ok(())
+    }
+
+    /// Writes rows `from..from + rows` into `band`, pixel after pixel, row after row.
+    fn gather(&self, from: usize, rows: usize, channels: usize, band: &mut [u8]) {
+        let line = self.width * channels;
+        let packed = self.column == channels as isize && (channels == 1 || self.channel == 1);
+        for (index, target) in band.chunks_exact_mut(line).take(rows).enumerate() {
+            let start = self.first as isize + (from + index) as isize * self.row;
+            if packed {
+                target.copy_from_slice(&self.data[start as usize..start as usize + line]);
+                continue;
+            }
+            let mut at = start;
+            for pixel in target.chunks_exact_mut(channels) {
+                for (channel, byte) in pixel.iter_mut().enumerate() {
+                    *byte = self.data[(at + channel as isize * self.channel) as usize];
+                }
+                at += self.column;
+            }
+        }
+    }
+}
+
+/// Planes to pixels, row after row without gaps.
+///
+/// # Errors
+///
+/// [`ColourError`]: the planes or `out` do not fit the size.
+pub fn planes_to_pixels(
+    planes: &Planes<&[u8]>,
+    out: &mut [u8],
+    pixels: Pixels,
+    colours: Colours,
+) -> Result<(), ColourError> {
+    planes.check()?;
+    let (width, height) = (planes.width, planes.height);
+    let line = width * pixels.channels();
+    if out.len() != line * height {
+        return Err(ColourError::Misfit {
+            what: "the array",
+            width,
+            height,
+        });
+    }
+    if pixels == Pixels::Gray {
+        luma_to_gray(&planes.y, out, width, colours.full_range);
+        return Ok(());
+    }
+    let image = YuvPlanarImage {
+        y_plane: planes.y.data,
+        y_stride: planes.y.stride as u32,
+        u_plane: planes.u.data,
+        u_stride: planes.u.stride as u32,
+        v_plane: planes.v.data,
+        v_stride: planes.v.stride as u32,
+        width: width as u32,
+        height: height as u32,
+    };
+    let convert = match pixels {
+        Pixels::Rgb => yuv::yuv420_to_rgb,
+        _ => yuv::yuv420_to_bgr,
+    };
+    convert(&image, out, line as u32, colours.range(), colours.matrix())?;
+    Ok(())
+}
+
+/// Pixels to planes; chroma is the mean of two by two pixels.
+///
+/// # Errors
+///
+/// [`ColourError`]: the planes or the image do not fit the size.
+pub fn pixels_to_planes(
+    image: &Image<'_>,
+    planes: &mut Planes<&mut [u8]>,
+    pixels: Pixels,
+    colours: Colours,
+) -> Result<(), ColourError> {
+    planes.check()?;
+    image.check(pixels.channels())?;
+    if (image.width, image.height) != (planes.width, planes.height) {
+        return Err(ColourError::Misfit {
+            what: "the array",
+            width: planes.width,
+            height: planes.height,
+        });
+    }
+    if pixels == Pixels::Gray {
+        gray_to_planes(image, planes, colours.full_range);
+        return Ok(());
+    }
+    // `array[..., ::-1]` is the other order of the same bytes.
+    if image.channel == -1 {
+        let turned = Image {
+            first: image.first - 2,
+            channel: 1,
+            ..*image
+        };
+        return colour_to_planes(&turned, planes, pixels.reversed(), colours);
+    }
+    colour_to_planes(image, planes, pixels, colours)
+}
+
+fn colour_to_planes(
+    image: &Image<'_>,
+    planes: &mut Planes<&mut [u8]>,
+    pixels: Pixels,
+    colours: Colours,
+) -> Result<(), ColourError> {
+    let (width, height) = (image.width, image.height);
+    let line = width * 3;
+    if image.channel == 1 && image.column == 3 && image.row >= line as isize {
+        let stride = image.row as usize;
+        let source = &image.data[image.first..][..stride * (height - 1) + line];
+        return convert_rows(source, stride, planes, 0, height, pixels, colours);
+    }
+    let mut band = vec![0; line * BAND_ROWS.min(height)];
+    for from in (0..height).step_by(BAND_ROWS) {
+        let rows = BAND_ROWS.min(height - from);
+        image.gather(from, rows, 3, &mut band);
+        convert_rows(
+            &band[..rows * line],
+            line,
+            planes,
+            from,
+            rows,
+            pixels,
+            colours,
+        )?;
+    }
+    Ok(())
+}
+
+/// Converts `rows` rows of `source` to the planes' rows from `from` (even) on.
+fn convert_rows(
+    source: &[u8],
+    stride: usize,
+    planes: &mut Planes<&mut [u8]>,
+    from: usize,
+    rows: usize,
+    pixels: Pixels,
+    colours: Colours,
+) -> Result<(), ColourError> {
+    let mut image = YuvPlanarImageMut {
+        y_plane: BufferStoreMut::Borrowed(&mut planes.y.data[from * planes.y.stride..]),
+        y_stride: planes.y.stride as u32,
+        u_plane: BufferStoreMut::Borrowed(&mut planes.u.data[from / 2 * planes.u.stride..]),
+        u_stride: planes.u.stride as u32,
+        v_plane: BufferStoreMut::Borrowed(&mut planes.v.data[from / 2 * planes.v.stride..]),
+        v_stride: planes.v.stride as u32,
+        width: planes.width as u32,
+        height: rows as u32,
+    };
+    let convert = match pixels {
+        Pixels::Rgb => yuv::rgb_to_yuv420,
+        _ => yuv::bgr_to_yuv420,
+    };
+    convert(
+        &mut image,
+        source,
+        stride as u32,
+        colours.range(),
+        colours.matrix(),
+        YuvConversionMode::Balanced,
+    )?;
+    Ok(())
+}
+
+/// Copies planes to `out` without gaps: luma, then both chroma planes.
+///
+/// # Errors
+///
+/// [`ColourError`]: the planes or `out` do not fit the size.
+pub fn pack_planes(planes: &Planes<&[u8]>, out: &mut [u8]) -> Result<(), ColourError> {
+    planes.check()?;
+    let mut rest = out;
+    for (plane, columns, rows) in planes.all() {
+        let Some((target, after)) = rest.split_at_mut_checked(columns * rows) else {
+            return Err(ColourError::Misfit {
+                what: "the array",
+                width: planes.width,
+                height: planes.height,
+            });
+        };
+        let lines = plane.data.chunks(plane.stride);
+        for (to, from) in target.chunks_exact_mut(columns).zip(lines) {
+            to.copy_from_slice(&from[..columns]);
+        }
+        rest = after;
+    }
+    Ok(())
+}
+
+/// Copies luma and both chroma planes, stored one after the other, to planes.
+///
+/// # Errors
+///
+/// [`ColourError`]: the planes or `packed` do not fit the size.
+pub fn unpack_planes(packed: &[u8], planes: &mut Planes<&mut [u8]>) -> Result<(), ColourError> {
+    planes.check()?;
+    let (width, height) = (planes.width, planes.height);
+    let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
+    if packed.len() != width * height + 2 * chroma_width * chroma_height {
+        return Err(ColourError::Misfit {
+            what: "the array",
+            width,
+            height,
+        });
+    }
+    let (y, chroma) = packed.split_at(width * height);
+    let (u, v) = chroma.split_at(chroma_width * chroma_height);
+    for (source, plane, columns) in [
+        (y, &mut planes.y, width),
+        (u, &mut planes.u, chroma_width),
+        (v, &mut planes.v, chroma_width),
+    ] {
+        let lines = plane.data.chunks_mut(plane.stride);
+        for (from, to) in source.chunks_exact(columns).zip(lines) {
+            to[..columns].copy_from_slice(from);
+        }
+    }
+    Ok(())
+}
+
+fn luma_to_gray(y: &Plane<&[u8]>, out: &mut [u8], width: usize, full_range: bool) {
+    let rows = out.chunks_exact_mut(width).zip(y.data.chunks(y.stride));
+    for (target, source) in rows {
+        let source = &source[..width];
+        if full_range {
+            target.copy_from_slice(source);
+            continue;
+        }
+        for (gray, luma) in target.iter_mut().zip(source) {
+            // Rounded 255 / 219; luma beyond black and white is cut.
+            let above = u32::from(*luma).saturating_sub(LIMITED_BLACK);
+            *gray = ((above * 38_155 + (1 << 14)) >> 15).min(255) as u8;
+        }
+    }
+}
+
+fn gray_to_planes(image: &Image<'_>, planes: &mut Planes<&mut [u8]>, full_range: bool) {
+    let (width, height) = (image.width, image.height);
+    for row in 0..height {
+        let start = row * planes.y.stride;
+        let target = &mut planes.y.data[start..start + width];
+        image.gather(row, 1, 1, target);
+        if !full_range {
+            for luma in target {
+                // Rounded 219 / 255.
+                let above = (u32::from(*luma) * LIMITED_STEPS * 257 + (1 << 15)) >> 16;
+                *luma = (LIMITED_BLACK + above) as u8;
+            }
+        }
+    }
+    let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
+    for plane in [&mut planes.u, &mut planes.v] {
+        for line in plane.data.chunks_mut(plane.stride).take(chroma_height) {
+            line[..chroma_width].fill(NO_COLOUR);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "colour_tests.rs"]
+mod tests;

@@ -1,0 +1,75 @@
+"""Encoded frames of one track to pictures, through FFmpeg.
+
+A stream that cannot be decoded is a matter of networks, not of programming: whatever FFmpeg says
+about it becomes :class:`CorruptFrame`, and its caller asks the client for a keyframe.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import av
+from av.codec.context import CodecContext, Flags
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+
+from fastrtc.errors import CorruptFrame
+from fastrtc.types import VideoCodec
+from fastrtc.video.keyframes import is_keyframe
+from fastrtc.video.picture import MAX_PIXELS, Picture
+
+__all__ = ["VideoDecoder"]
+
+_DECODERS: Final[dict[VideoCodec, tuple[str, ...]]] = {
+    "vp8": ("vp8", "libvpx"),
+    "vp9": ("vp9", "libvpx-vp9"),
+    "h264": ("h264",),
+    "av1": ("libdav1d", "libaom-av1"),
+}
+"""FFmpeg's decoders, the fastest first. Its own "av1" needs a graphics card."""
+
+
+class VideoDecoder:
+    """Decodes one track, in the thread that calls it.
+
+    Args:
+        codec: what the frames are.
+        max_pixels: a frame of more pixels is refused before memory is taken for it.
+
+    Example::
+
+        decoder = VideoDecoder("vp8")
+        pictures = decoder.decode(data)
+    """
+
+    def __init__(self, codec: VideoCodec, *, max_pixels: int = MAX_PIXELS) -> None:
+        self._codec = codec
+        name = next(name for name in _DECODERS[codec] if name in av.codecs_available)
+        self._context = cast(VideoCodecContext, CodecContext.create(name, "r"))
+        self._context.thread_count = 1
+        self._context.flags |= Flags.low_delay
+        self._context.options = {"max_pixels": str(max_pixels)}
+        self._needs_keyframe = True
+
+    def decode(self, data: bytes) -> list[Picture]:
+        """The pictures that one complete encoded frame yields: one, or none if it is not shown.
+
+        Raises:
+            CorruptFrame: the frame is damaged or too large, or it follows such a frame and is no
+                keyframe. Ask for a keyframe; the decoder goes on with that.
+        """
+        keyframe = is_keyframe(self._codec, data)
+        if self._needs_keyframe and not keyframe:
+            raise CorruptFrame(f"no {self._codec} keyframe has come that this frame could follow")
+        try:
+            frames = self._context.decode(Packet(data))
+            pictures = [Picture(frame) for frame in frames if not frame.is_corrupt]
+        except (FFmpegError, ValueError) as error:
+            self._context.flush_buffers()
+            self._needs_keyframe = True
+            raise CorruptFrame(f"a {self._codec} frame of {len(data)} bytes: {error}") from error
+        self._needs_keyframe = len(pictures) < len(frames)
+        if self._needs_keyframe:
+            raise CorruptFrame(f"a {self._codec} frame of {len(data)} bytes is damaged")
+        return pictures

@@ -1,0 +1,203 @@
+"""Pictures of one track to encoded frames, through FFmpeg.
+
+Bit rate, size and keyframes are what its caller asks for; when a new rate is worth a keyframe, and
+which frames are left out until then, is decided here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, cast
+
+from av.codec.context import CodecContext
+from av.error import FFmpegError
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
+
+from fastrtc.errors import FeatureUnavailable
+from fastrtc.types import VideoCodec
+from fastrtc.video.encoders import Implementation, implementations
+from fastrtc.video.picture import Picture
+from fastrtc.video.rate import LeakyBucket, RateLadder
+
+__all__ = ["EncodedFrame", "VideoEncoder"]
+
+_log = logging.getLogger(__name__)
+
+CLOCK_HZ: Final = 90_000
+"""Of RTP timestamps of video (RFC 3551, section 5)."""
+_LONGEST_STEP_S: Final = 5
+_NO_KEYFRAMES: Final = 1_000_000
+"""Frames from one keyframe to the next that nobody asked for."""
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """One frame as a transport sends it.
+
+    Attributes:
+        data: the frame, complete.
+        rtp_time: of the picture that it shows, 90 kHz.
+        keyframe: it can be decoded without others.
+    """
+
+    data: bytes
+    rtp_time: int
+    keyframe: bool
+
+
+class VideoEncoder:
+    """Encodes one track, in the thread that calls it.
+
+    Args:
+        codec: what to make.
+        fps: about as many pictures a second as are coming.
+        bitrate_bps: to begin with.
+        hardware: use a graphics card where there is one; else the processor is used.
+
+    Raises:
+        FeatureUnavailable: this build of FFmpeg has no encoder for the codec.
+
+    Example::
+
+        encoder = VideoEncoder("vp8", fps=30, bitrate_bps=1_000_000)
+        frames = encoder.encode(picture, rtp_time)
+    """
+
+    def __init__(
+        self, codec: VideoCodec, *, fps: float, bitrate_bps: int, hardware: bool = False
+    ) -> None:
+        self._codec = codec
+        self._fps = fps
+        self._bitrate_bps = bitrate_bps
+        self._candidates = list(implementations(codec, hardware=hardware))
+        if not self._candidates:
+            raise FeatureUnavailable(
+                f"this build of FFmpeg has no {codec} encoder; install PyAV from PyPI, "
+                "or offer another codec"
+            )
+        self._context: VideoCodecContext | None = None
+        self._size = (0, 0)
+        self._ladder = RateLadder(bitrate_bps)
+        self._bucket = LeakyBucket()
+        self._pts = 0
+        self._last_rtp_time: int | None = None
+        self._rtp_times: dict[int, int] = {}
+
+    @property
+    def implementation(self) -> str:
+        """FFmpeg's name of the encoder that is used, or will be tried first."""
+        return self._candidates[0].name
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        """What the track may take from now on, in bit/s.
+
+        Most encoders have to be opened anew for it. That costs a keyframe and is done at most
+        every 2 s; until then frames are left out as needed.
+        """
+        self._bitrate_bps = bitrate_bps
+
+    def encode(
+        self, picture: Picture, rtp_time: int, *, keyframe: bool = False
+    ) -> list[EncodedFrame]:
+        """The frames to send: one, or none where the bit rate has no room for it.
+
+        Args:
+            picture: of any size; a new one opens the encoder anew.
+            rtp_time: 90 kHz, rising; it may wrap around at 32 bits.
+            keyframe: make one. Nothing prevents storms of them here.
+        """
+        now_s = self._advance(rtp_time) / CLOCK_HZ
+        self._bucket.drain(self._bitrate_bps, now_s)
+        size = (picture.width, picture.height)
+        context = self._context
+        if context is None or size != self._size:
+            context = self._open(size, now_s)
+            keyframe = True
+        elif self._candidates[0].follows_bitrate and self._bitrate_bps <= self._ladder.opened_bps:
+            context.bit_rate = self._bitrate_bps
+        elif self._ladder.is_due(self._bitrate_bps, now_s, keyframe=keyframe):
+            context = self._open(size, now_s)
+            keyframe = True
+        if not keyframe and self._bucket.is_full(self._bitrate_bps, now_s):
+            return []
+        frames = self._encode(context, picture, rtp_time, keyframe)
+        for frame in frames:
+            self._bucket.add(8 * len(frame.data), now_s)
+        return frames
+
+    def close(self) -> None:
+        """Gives the encoder's memory back; it may be used again afterwards."""
+        context, self._context = self._context, None
+        self._rtp_times.clear()
+        if context is not None and self.implementation == "libsvtav1":
+            context.encode(None)  # It complains on stderr unless it is told of the end.
+
+    def _advance(self, rtp_time: int) -> int:
+        """A time that rises with each picture and never wraps, 90 kHz."""
+        step = CLOCK_HZ // 30
+        if self._last_rtp_time is not None:
+            step = (rtp_time - self._last_rtp_time) & 0xFFFF_FFFF
+            if not 0 < step <= _LONGEST_STEP_S * CLOCK_HZ:
+                step = round(CLOCK_HZ / self._fps)
+        self._last_rtp_time = rtp_time
+        self._pts += step
+        return self._pts
+
+    def _encode(
+        self, context: VideoCodecContext, picture: Picture, rtp_time: int, keyframe: bool
+    ) -> list[EncodedFrame]:
+        frame = picture.frame
+        if frame.format.name != context.pix_fmt:
+            frame = frame.reformat(format=context.pix_fmt)
+        frame.pts = self._pts
+        frame.time_base = Fraction(1, CLOCK_HZ)
+        frame.pict_type = PictureType.I if keyframe else PictureType.NONE
+        self._rtp_times[self._pts] = rtp_time
+        frames = []
+        for packet in context.encode(frame):
+            shown = self._rtp_times.pop(cast(int, packet.pts))
+            frames.append(EncodedFrame(bytes(packet), shown, packet.is_keyframe))
+        return frames
+
+    def _open(self, size: tuple[int, int], now_s: float) -> VideoCodecContext:
+        """Opens the first candidate that works; those before it are not tried again."""
+        self.close()
+        while True:
+            implementation = self._candidates[0]
+            try:
+                context = _opened(implementation, size, self._fps, self._bitrate_bps)
+                break
+            except FFmpegError as error:
+                if len(self._candidates) == 1:
+                    raise FeatureUnavailable(
+                        f"no {self._codec} encoder of FFmpeg can be opened for "
+                        f"{size[0]}x{size[1]}: {implementation.name} says {error}"
+                    ) from error
+                _log.info("%s cannot be used here: %s", implementation.name, error)
+                del self._candidates[0]
+        self._context, self._size = context, size
+        self._ladder.on_open(self._bitrate_bps, now_s)
+        return context
+
+
+def _opened(
+    implementation: Implementation, size: tuple[int, int], fps: float, bitrate_bps: int
+) -> VideoCodecContext:
+    if implementation.name == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")  # Else it prints its settings on stderr.
+    context = cast(VideoCodecContext, CodecContext.create(implementation.name, "w"))
+    context.width, context.height = size
+    context.pix_fmt = implementation.pixel_format
+    context.time_base = Fraction(1, CLOCK_HZ)
+    context.framerate = Fraction(fps).limit_denominator(1_001)
+    context.bit_rate = bitrate_bps
+    context.thread_count = 1
+    context.gop_size = _NO_KEYFRAMES
+    context.max_b_frames = 0
+    context.options = dict(implementation.options(bitrate_bps))
+    context.open()
+    return context

@@ -1,0 +1,175 @@
+"""FFmpeg's encoders: which there are, in which order they are tried, with which settings, and
+under which licence.
+
+Settings are those of a call: no picture is held back, no picture refers to a later one, one
+thread, constant bit rate, keyframes only when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import av
+
+from fastrtc.types import VideoCodec
+
+__all__ = ["IMPLEMENTATIONS", "Implementation", "implementations"]
+
+Options = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One of FFmpeg's encoders.
+
+    Attributes:
+        name: FFmpeg's.
+        licence: of the library behind it (SPDX), "driver" for what comes with a graphics card.
+        options: FFmpeg's, for a bit rate in bit/s.
+        pixel_format: what it takes.
+        follows_bitrate: a lower bit rate takes effect without opening it anew.
+        hardware: needs a graphics card.
+    """
+
+    name: str
+    licence: str
+    options: Callable[[int], Options]
+    pixel_format: str = "yuv420p"
+    follows_bitrate: bool = False
+    hardware: bool = False
+
+
+def _constant_rate(bitrate_bps: int, buffer_s: float) -> dict[str, str]:
+    return {"maxrate": str(bitrate_bps), "bufsize": str(round(bitrate_bps * buffer_s))}
+
+
+def _vp8(bitrate_bps: int) -> Options:
+    return {
+        **_constant_rate(bitrate_bps, 1.0),
+        "minrate": str(bitrate_bps),
+        "deadline": "realtime",
+        "cpu-used": "-6",
+        "lag-in-frames": "0",
+        "auto-alt-ref": "0",
+        "static-thresh": "1",
+        "qmin": "2",
+        "qmax": "56",
+        "undershoot-pct": "100",
+        "overshoot-pct": "15",
+        "max-intra-rate": "600",  # A keyframe takes at most the bits of six other frames.
+    }
+
+
+def _vp9(bitrate_bps: int) -> Options:
+    return {
+        **_constant_rate(bitrate_bps, 1.0),
+        "minrate": str(bitrate_bps),
+        "deadline": "realtime",
+        "cpu-used": "8",
+        "lag-in-frames": "0",
+        "auto-alt-ref": "0",
+        "aq-mode": "3",
+        "qmin": "2",
+        "qmax": "56",
+        "undershoot-pct": "50",
+        "overshoot-pct": "50",
+        "max-intra-rate": "600",
+    }
+
+
+def _svt_av1(bitrate_bps: int) -> Options:
+    del bitrate_bps  # It reads FFmpeg's own field.
+    return {
+        "preset": "11",
+        "svtav1-params": "rtc=1:pred-struct=1:hierarchical-levels=0:rc=2:lookahead=0:scd=0:lp=1",
+    }
+
+
+def _x264(bitrate_bps: int) -> Options:
+    return {
+        **_constant_rate(bitrate_bps, 0.5),
+        "preset": "superfast",
+        "tune": "zerolatency",
+        "profile": "baseline",  # x264's is the constrained one that all browsers decode.
+        "forced-idr": "1",
+        "sc_threshold": "0",
+    }
+
+
+def _openh264(bitrate_bps: int) -> Options:
+    return {
+        "maxrate": str(bitrate_bps),
+        "profile": "constrained_baseline",
+        "rc_mode": "bitrate",
+        "allow_skip_frames": "0",
+    }
+
+
+def _nvenc(bitrate_bps: int) -> Options:
+    return {
+        **_constant_rate(bitrate_bps, 0.5),
+        "preset": "p4",
+        "tune": "ull",
+        "rc": "cbr",
+        "zerolatency": "1",
+        "delay": "0",
+        "forced-idr": "1",
+    }
+
+
+def _nvenc_h264(bitrate_bps: int) -> Options:
+    return {**_nvenc(bitrate_bps), "profile": "baseline"}
+
+
+def _qsv(bitrate_bps: int) -> Options:
+    return {**_constant_rate(bitrate_bps, 0.5), "async_depth": "1", "forced_idr": "1"}
+
+
+def _qsv_h264(bitrate_bps: int) -> Options:
+    return {**_qsv(bitrate_bps), "profile": "baseline"}
+
+
+def _videotoolbox(bitrate_bps: int) -> Options:
+    del bitrate_bps
+    return {"realtime": "1", "profile": "constrained_baseline", "allow_sw": "0"}
+
+
+def _amf_h264(bitrate_bps: int) -> Options:
+    return {
+        **_constant_rate(bitrate_bps, 0.5),
+        "usage": "ultralowlatency",
+        "rc": "cbr",
+        "profile": "constrained_baseline",
+    }
+
+
+IMPLEMENTATIONS: Final[Mapping[VideoCodec, tuple[Implementation, ...]]] = {
+    "vp8": (Implementation("libvpx", "BSD-3-Clause", _vp8),),
+    "vp9": (
+        Implementation("vp9_qsv", "driver", _qsv, "nv12", hardware=True),
+        Implementation("libvpx-vp9", "BSD-3-Clause", _vp9),
+    ),
+    "av1": (
+        Implementation("av1_nvenc", "driver", _nvenc, follows_bitrate=True, hardware=True),
+        Implementation("av1_qsv", "driver", _qsv, "nv12", hardware=True),
+        Implementation("libsvtav1", "BSD-3-Clause-Clear", _svt_av1),
+    ),
+    "h264": (
+        Implementation("h264_nvenc", "driver", _nvenc_h264, follows_bitrate=True, hardware=True),
+        Implementation("h264_videotoolbox", "driver", _videotoolbox, hardware=True),
+        Implementation("h264_qsv", "driver", _qsv_h264, "nv12", hardware=True),
+        Implementation("h264_amf", "driver", _amf_h264, hardware=True),
+        Implementation("libopenh264", "BSD-2-Clause", _openh264),
+        Implementation("libx264", "GPL-2.0-or-later", _x264, follows_bitrate=True),
+    ),
+}
+"""In the order in which they are tried: graphics cards, then permissive licences, then others."""
+
+
+def implementations(codec: VideoCodec, *, hardware: bool) -> Iterator[Implementation]:
+    """Those that this build of FFmpeg has; those of a graphics card only if asked for."""
+    for implementation in IMPLEMENTATIONS[codec]:
+        if implementation.name in av.codecs_available and (hardware or not implementation.hardware):
+            yield implementation

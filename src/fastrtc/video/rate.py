@@ -1,0 +1,70 @@
+"""What keeps an encoder to its bit rate when it does not: pure, time is an argument."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["LeakyBucket", "RateLadder"]
+
+_BETWEEN_STEPS_S: Final = 2.0
+_DOWN: Final = 0.9
+"""Lower rates than this share of the present one are a step."""
+_UP_SOON, _UP_SOON_S = 1.5, 4.0
+_UP_LATER, _UP_LATER_S = 1.15, 10.0
+_WITH_KEYFRAME: Final = 0.05
+_ROOM_S: Final = 0.5
+_LONGEST_GAP_S: Final = 0.7
+
+
+class RateLadder:
+    """When a new bit rate is worth opening an encoder anew, which costs a keyframe.
+
+    Down at once, for what does not fit is lost; up rarely, for a keyframe while all is well is seen
+    as a flicker. Never twice within 2 s.
+    """
+
+    def __init__(self, bitrate_bps: int) -> None:
+        self.opened_bps = bitrate_bps
+        self._opened_s = float("-inf")
+
+    def on_open(self, bitrate_bps: int, now_s: float) -> None:
+        """The encoder was opened with this rate."""
+        self.opened_bps = bitrate_bps
+        self._opened_s = now_s
+
+    def is_due(self, bitrate_bps: int, now_s: float, *, keyframe: bool) -> bool:
+        """Whether to open it with ``bitrate_bps``; ``keyframe``: one is made in any case."""
+        ratio, since_s = bitrate_bps / self.opened_bps, now_s - self._opened_s
+        if since_s < _BETWEEN_STEPS_S:
+            return False
+        if keyframe:
+            return abs(ratio - 1) > _WITH_KEYFRAME
+        if ratio > 1:
+            soon = ratio >= _UP_SOON and since_s >= _UP_SOON_S
+            return soon or (ratio >= _UP_LATER and since_s >= _UP_LATER_S)
+        return ratio < _DOWN
+
+
+class LeakyBucket:
+    """Whether frames come faster than a bit rate lets them go."""
+
+    def __init__(self) -> None:
+        self._bits = 0.0
+        self._drained_s: float | None = None
+        self._added_s = float("-inf")
+
+    def drain(self, bitrate_bps: int, now_s: float) -> None:
+        """Time has passed at this rate."""
+        if self._drained_s is not None:
+            self._bits = max(0.0, self._bits - (now_s - self._drained_s) * bitrate_bps)
+        self._drained_s = now_s
+
+    def add(self, bits: int, now_s: float) -> None:
+        """A frame was made."""
+        self._bits += bits
+        self._added_s = now_s
+
+    def is_full(self, bitrate_bps: int, now_s: float) -> bool:
+        """Whether to leave a frame out: more than 0.5 s waits. Not for longer than 0.7 s."""
+        late = now_s - self._added_s >= _LONGEST_GAP_S
+        return self._bits > _ROOM_S * bitrate_bps and not late
