@@ -31,6 +31,7 @@ SAME_FLOOR = {
     ("handlers", "wire"),
     ("transports", "settings"),
     ("types", "errors"),
+    ("ui", "server"),
     ("wire", "audio"),
 }
 HOMES = {

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fastrtc.turns.silero import get_silero_model
     from fastrtc.turns.smart_turn import get_smart_turn_model
     from fastrtc.types import UIArgs, WebRTCData
+    from fastrtc.ui import WebRTC
     from fastrtc.wire.messages import create_message
 
 _HOMES = {
@@ -64,6 +65,7 @@ _HOMES = {
     "StreamHandler": "handlers.base",
     "UIArgs": "types",
     "Warning": "session.context",
+    "WebRTC": "ui",
     "WebRTCData": "types",
     "WebRTCError": "errors",
     "aggregate_bytes_to_16bit": "audio.aggregate",
@@ -110,6 +112,7 @@ __all__ = [
     "StreamHandler",
     "UIArgs",
     "Warning",
+    "WebRTC",
     "WebRTCData",
     "WebRTCError",
     "aggregate_bytes_to_16bit",

@@ -117,6 +117,12 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "StreamHandler": "fastrtc.handlers.base",
         "StreamHandlerBase": "fastrtc.handlers.base",
     },
+    "fastrtc.webrtc": {
+        "StreamHandler": "fastrtc.handlers.base",
+        "StreamHandlerBase": "fastrtc.handlers.base",
+        "WebRTC": "fastrtc.ui",
+        "WebRTCData": "fastrtc.types",
+    },
     "fastrtc.websocket": {
         "convert_to_mulaw": "fastrtc.audio.codecs",
     },

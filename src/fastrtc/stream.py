@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from fastrtc.errors import FeatureUnavailable, UnsupportedMedia
+from fastrtc.errors import UnsupportedMedia
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.outputs import AdditionalOutputs
 from fastrtc.server.auth import authorise
@@ -28,6 +28,7 @@ from fastrtc.session.session import RECONNECT_TIMEOUT_S
 from fastrtc.telephony.guard import TelephoneGuard
 from fastrtc.telephony.incoming import answer_incoming
 from fastrtc.types import Modality, RTCConfiguration, StreamMode, UIArgs
+from fastrtc.ui import require_gradio
 from fastrtc.wire.messages import create_message
 
 __all__ = ["Body", "Stream", "UIArgs"]
@@ -167,16 +168,36 @@ class Stream:
 
     @property
     def ui(self) -> Any:
-        """The page of this stream; settable.
+        """The page of this stream, a ``gradio.Blocks`` made when it is first asked for; settable.
 
         Raises:
-            FeatureUnavailable: none was set, and this version cannot make one.
+            MissingExtension: Gradio is not installed.
+
+        Example::
+
+            stream.ui.launch()
+            gr.mount_gradio_app(app, stream.ui, path="/ui")
         """
         if self._ui is None:
-            raise FeatureUnavailable(
-                "this version of fastrtc makes no page: mount the stream on a FastAPI app "
-                "(stream.mount(app)), or set stream.ui to your own gradio.Blocks"
+            require_gradio()
+            from fastrtc.ui.layouts import Page, build_page
+
+            page = Page(
+                core=self._core,
+                handler=self.event_handler,
+                mode=self.mode,
+                modality=self.modality,
+                concurrency_limit=self.concurrency_limit,
+                time_limit=self.time_limit,
+                rtc_configuration=self.rtc_configuration,
+                track_constraints=self.track_constraints,
+                rtp_params=self.rtp_params,
+                inputs=self.additional_input_components or [],
+                outputs=self.additional_output_components or [],
+                outputs_handler=self.additional_outputs_handler,
+                ui_args=self.ui_args or {},
             )
+            self._ui, self.webrtc_component = build_page(page)
         return self._ui
 
     @ui.setter

@@ -1,0 +1,61 @@
+// @ts-check
+/** What the component says, in one place. */
+
+/** @typedef {import("../client/client.js").ClientState} ClientState */
+/** @typedef {import("../client/turn.js").Turn} Turn */
+
+/** @type {Record<ClientState, string>} */
+export const STATES = {
+  idle: "Not connected",
+  asking: "Waiting for your permission …",
+  connecting: "Connecting …",
+  live: "Connected",
+  reconnecting: "The network went away, reconnecting …",
+  closed: "Not connected",
+};
+
+/** @type {Record<Turn, string>} */
+export const TURNS = {
+  listening: "Listening",
+  hearing: "Hearing you",
+  thinking: "Thinking",
+  speaking: "Speaking",
+};
+
+export const BUTTONS = { start: "Start", stop: "Stop", waiting: "Cancel" };
+
+/** What the buttons say that silence a kind of media, and then give it back. */
+export const MUTES = { audio: ["Mute", "Unmute"], video: ["Camera off", "Camera on"] };
+
+/** The numbers of the details panel: their name, and how they are written. */
+export const NUMBERS = /** @type {const} */ ([
+  ["roundTripMs", "Round trip", milliseconds],
+  ["turnLatencyMs", "Reply after you stop", milliseconds],
+  ["loss", "Loss, coming", percent],
+  ["lossOfSent", "Loss, going", percent],
+  ["receivedKbps", "Coming", kilobits],
+  ["sentKbps", "Going", kilobits],
+  ["jitterBufferMs", "Sound waits here", milliseconds],
+  ["videoFps", "Pictures", perSecond],
+  ["videoFrameAgeMs", "Age of picture", milliseconds],
+]);
+
+/** @param {number} value */
+function milliseconds(value) {
+  return value < 1 ? "under 1 ms" : `${Math.round(value)} ms`;
+}
+
+/** @param {number} value */
+function percent(value) {
+  return `${(value * 100).toFixed(1)} %`;
+}
+
+/** @param {number} value */
+function kilobits(value) {
+  return `${Math.round(value)} kbit/s`;
+}
+
+/** @param {number} value */
+function perSecond(value) {
+  return `${Math.round(value)} per second`;
+}

@@ -1,0 +1,131 @@
+"""The server's end of one component: answers what its visitors' browsers ask.
+
+Gradio's server functions carry the questions, so that they take whatever way the page took: a
+share tunnel, a proxy's prefix, a FastAPI application that it is mounted in. Draws nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+from fastapi import HTTPException
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from fastrtc.handlers.outputs import AdditionalOutputs
+from fastrtc.server.auth import authorise
+from fastrtc.server.core import Core
+from fastrtc.server.offers import resolve
+from fastrtc.server.routes import answer_offer
+from fastrtc.server.schemas import Body
+from fastrtc.session.registry import Registry
+from fastrtc.types import WebRTCData
+
+__all__ = ["Line", "id_of"]
+
+logger = logging.getLogger("fastrtc")
+
+NO_HANDLER: Final = "this component has no handler: call .stream(fn, ...) on it"
+
+
+class Line:
+    """What all copies of a component share; Gradio copies it for a visitor with ``gr.update``.
+
+    Args:
+        rtc_configuration: for browsers, see :class:`fastrtc.Stream`.
+        core: of the stream that made the component; None until ``.stream()`` was called.
+    """
+
+    def __init__(self, rtc_configuration: Any, core: Core | None = None) -> None:
+        self.rtc_configuration = rtc_configuration
+        self.core = core
+
+    @property
+    def ready_core(self) -> Core:
+        """The core.
+
+        Raises:
+            ValueError: there is none yet.
+        """
+        if self.core is None:
+            raise ValueError(NO_HANDLER)
+        return self.core
+
+    @property
+    def registry(self) -> Registry:
+        """The sessions; none before there is a core."""
+        return Registry(None) if self.core is None else self.core.factory.registry
+
+    async def offer(self, body: Any, request: Request | None) -> dict[str, Any]:
+        """Answers an offer or takes a candidate; a failure is a body too, for Gradio loses others.
+
+        Args:
+            body: of the form of :class:`Body`.
+            request: what ``authorize`` is asked about.
+        """
+        if self.core is None:
+            return _failed("no_handler", NO_HANDLER)
+        try:
+            principal = await authorise(self.core.authorize, request)
+            _, answer = await answer_offer(self.core.offers, Body.model_validate(body), principal)
+        except HTTPException as refusal:
+            return _failed("unauthorized", str(refusal.detail))
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=False, include_input=False)
+            return _failed("invalid_offer", "; ".join(detail["msg"] for detail in details))
+        except Exception:
+            logger.exception("an offer could not be answered")
+            return _failed("server_error", "the server failed; its log says why")
+        return answer
+
+    async def configuration(self) -> dict[str, Any]:
+        """The browser's ``RTCConfiguration``; a callable is asked for each call."""
+        try:
+            return await resolve(self.rtc_configuration) or {}
+        except Exception:
+            logger.exception("rtc_configuration could not be had")
+            return _failed("server_error", "the server has no TURN servers; its log says why")
+
+    def set_input(self, webrtc_id: str, *inputs: Any) -> None:
+        """Gives a client's handler its inputs; the next call sees them. From any thread."""
+        self.ready_core.factory.set_input(webrtc_id, list(inputs))
+
+    def take_inputs(self, value: Any, *inputs: Any) -> None:
+        """What the page's components hold, for the visitor whose component has ``value``."""
+        webrtc_id = id_of(value)
+        if webrtc_id is not None:
+            has_textbox = isinstance(value, WebRTCData)
+            leading = [WebRTCData(webrtc_id)] if has_textbox else []
+            self.set_input(webrtc_id, *leading, *inputs)
+
+    def submit(self, value: Any, *inputs: Any) -> None:
+        """As :meth:`take_inputs`, with what was typed, and the reply begins."""
+        webrtc_id = id_of(value)
+        if webrtc_id is None:
+            return
+        leading = [value] if isinstance(value, WebRTCData) else []
+        self.set_input(webrtc_id, *leading, *inputs)
+        session = self.ready_core.factory.registry.get(webrtc_id)
+        trigger: Callable[[], None] | None = getattr(
+            None if session is None else session.handler, "trigger_response", None
+        )
+        if session is not None and trigger is not None:
+            session.loop.call_soon_threadsafe(trigger)
+
+    async def outputs(self, webrtc_id: str) -> AsyncIterator[AdditionalOutputs]:
+        """The ``AdditionalOutputs`` of a client's handler, until its session ends."""
+        async for outputs in self.ready_core.factory.outbox.read(webrtc_id):
+            yield outputs
+
+
+def id_of(value: Any) -> str | None:
+    """The ``webrtc_id`` in a component's value; None before the visitor's first call."""
+    if isinstance(value, WebRTCData):
+        return value.webrtc_id or None
+    return value if isinstance(value, str) and value else None
+
+
+def _failed(error: str, reason: str) -> dict[str, Any]:
+    return {"status": "failed", "meta": {"error": error, "reason": reason}}
