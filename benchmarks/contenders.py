@@ -10,6 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 FASTRTC = "fastrtc[vad]==0.0.34"
+PIPECAT = "pipecat-ai[runner,silero,webrtc]==1.14.0"
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from scenes import RATE_HZ, Scene, scenes  # noqa: E402
 
-from contenders import FASTRTC, REPOSITORY, installed  # noqa: E402
+from contenders import FASTRTC, PIPECAT, REPOSITORY, installed  # noqa: E402
 
-PIPECAT = "pipecat-ai[silero]==1.14.0"
 WEIGHTS = REPOSITORY / "src" / "fastrtc" / "turns" / "models" / "silero_vad.onnx"
 RESULTS = HERE.parent / "results"
 FIRST_S = 0.1
