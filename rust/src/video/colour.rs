@@ -257,15 +257,39 @@ pub fn planes_to_pixels(
         luma_to_gray(&planes.y, out, width, colours.full_range);
         return Ok(());
     }
+    let (main, rest) = out.split_at_mut(line * whole_pairs(height));
+    if !main.is_empty() {
+        read_rows(planes, main, pixels, colours)?;
+    }
+    let tail = Tail::of(planes);
+    read_rows(&tail.planes(), rest, pixels, colours)
+}
+
+/// Rows that come before the last pair, which may be a single one: the conversion passes over a
+/// row whose memory ends before the next row would begin, and that of a last row may.
+const fn whole_pairs(height: usize) -> usize {
+    (height - 1) / 2 * 2
+}
+
+/// Converts as many rows as `out` holds.
+fn read_rows(
+    planes: &Planes<&[u8]>,
+    out: &mut [u8],
+    pixels: Pixels,
+    colours: Colours,
+) -> Result<(), ColourError> {
+    let line = planes.width * pixels.channels();
+    let rows = out.len() / line;
+    let chroma_rows = rows.div_ceil(2);
     let image = YuvPlanarImage {
-        y_plane: planes.y.data,
+        y_plane: &planes.y.data[..planes.y.stride * rows],
         y_stride: planes.y.stride as u32,
-        u_plane: planes.u.data,
+        u_plane: &planes.u.data[..planes.u.stride * chroma_rows],
         u_stride: planes.u.stride as u32,
-        v_plane: planes.v.data,
+        v_plane: &planes.v.data[..planes.v.stride * chroma_rows],
         v_stride: planes.v.stride as u32,
-        width: width as u32,
-        height: height as u32,
+        width: planes.width as u32,
+        height: rows as u32,
     };
     let convert = match pixels {
         Pixels::Rgb => yuv::yuv420_to_rgb,
@@ -273,6 +297,94 @@ pub fn planes_to_pixels(
     };
     convert(&image, out, line as u32, colours.range(), colours.matrix())?;
     Ok(())
+}
+
+/// The last pair of rows, in memory without gaps.
+struct Tail {
+    width: usize,
+    height: usize,
+    y: Vec<u8>,
+    u: Vec<u8>,
+    v: Vec<u8>,
+}
+
+impl Tail {
+    fn empty(width: usize, height: usize) -> Self {
+        let rows = height - whole_pairs(height);
+        Self {
+            width,
+            height: rows,
+            y: vec![0; width * rows],
+            u: vec![0; width.div_ceil(2)],
+            v: vec![0; width.div_ceil(2)],
+        }
+    }
+
+    fn of(planes: &Planes<&[u8]>) -> Self {
+        let mut tail = Self::empty(planes.width, planes.height);
+        let from = whole_pairs(planes.height);
+        for (index, row) in tail.y.chunks_exact_mut(planes.width).enumerate() {
+            let start = (from + index) * planes.y.stride;
+            row.copy_from_slice(&planes.y.data[start..start + planes.width]);
+        }
+        for (row, plane) in [(&mut tail.u, &planes.u), (&mut tail.v, &planes.v)] {
+            let start = from / 2 * plane.stride;
+            let end = start + row.len();
+            row.copy_from_slice(&plane.data[start..end]);
+        }
+        tail
+    }
+
+    fn planes(&self) -> Planes<&[u8]> {
+        Planes {
+            width: self.width,
+            height: self.height,
+            y: Plane {
+                data: &self.y,
+                stride: self.width,
+            },
+            u: Plane {
+                data: &self.u,
+                stride: self.u.len(),
+            },
+            v: Plane {
+                data: &self.v,
+                stride: self.v.len(),
+            },
+        }
+    }
+
+    fn planes_mut(&mut self) -> Planes<&mut [u8]> {
+        let chroma_width = self.u.len();
+        Planes {
+            width: self.width,
+            height: self.height,
+            y: Plane {
+                data: &mut self.y,
+                stride: self.width,
+            },
+            u: Plane {
+                data: &mut self.u,
+                stride: chroma_width,
+            },
+            v: Plane {
+                data: &mut self.v,
+                stride: chroma_width,
+            },
+        }
+    }
+
+    fn write_to(&self, planes: &mut Planes<&mut [u8]>) {
+        let from = whole_pairs(planes.height);
+        for (index, row) in self.y.chunks_exact(self.width).enumerate() {
+            let start = (from + index) * planes.y.stride;
+            planes.y.data[start..start + self.width].copy_from_slice(row);
+        }
+        for (row, plane) in [(&self.u, &mut planes.u), (&self.v, &mut planes.v)] {
+            let start = from / 2 * plane.stride;
+            plane.data[start..start + row.len()].copy_from_slice(row);
+        }
+    }
 }
 
 /// Pixels to planes; chroma is the mean of two by two pixels.
@@ -319,45 +431,54 @@ fn colour_to_planes(
 ) -> Result<(), ColourError> {
     let (width, height) = (image.width, image.height);
     let line = width * 3;
+    let pairs = whole_pairs(height);
+    let mut band = vec![0; line * BAND_ROWS.min(height)];
     if image.channel == 1 && image.column == 3 && image.row >= line as isize {
         let stride = image.row as usize;
-        let source = &image.data[image.first..][..stride * (height - 1) + line];
-        return convert_rows(source, stride, planes, 0, height, pixels, colours);
+        let source = &image.data[image.first..][..stride * pairs];
+        write_rows(source, stride, planes, 0, pixels, colours)?;
+    } else {
+        for from in (0..pairs).step_by(BAND_ROWS) {
+            let rows = BAND_ROWS.min(pairs - from);
+            image.gather(from, rows, 3, &mut band);
+            write_rows(&band[..rows * line], line, planes, from, pixels, colours)?;
+        }
     }
-    let mut band = vec![0; line * BAND_ROWS.min(height)];
-    for from in (0..height).step_by(BAND_ROWS) {
-        let rows = BAND_ROWS.min(height - from);
-        image.gather(from, rows, 3, &mut band);
-        convert_rows(
-            &band[..rows * line],
-            line,
-            planes,
-            from,
-            rows,
-            pixels,
-            colours,
-        )?;
-    }
+    let mut tail = Tail::empty(width, height);
+    let rows = tail.height;
+    image.gather(pairs, rows, 3, &mut band);
+    let mut target = tail.planes_mut();
+    write_rows(&band[..rows * line], line, &mut target, 0, pixels, colours)?;
+    tail.write_to(planes);
     Ok(())
 }
 
-/// Converts `rows` rows of `source` to the planes' rows from `from` (even) on.
-fn convert_rows(
+/// Converts the rows of `source` to the planes' rows from `from` (even) on.
+fn write_rows(
     source: &[u8],
     stride: usize,
     planes: &mut Planes<&mut [u8]>,
     from: usize,
-    rows: usize,
     pixels: Pixels,
     colours: Colours,
 ) -> Result<(), ColourError> {
+    let rows = source.len() / stride;
+    if rows == 0 {
+        return Ok(());
+    }
+    let chroma_rows = rows.div_ceil(2);
+    let (y, u, v) = (&mut planes.y, &mut planes.u, &mut planes.v);
     let mut image = YuvPlanarImageMut {
-        y_plane: BufferStoreMut::Borrowed(&mut planes.y.data[from * planes.y.stride..]),
-        y_stride: planes.y.stride as u32,
-        u_plane: BufferStoreMut::Borrowed(&mut planes.u.data[from / 2 * planes.u.stride..]),
-        u_stride: planes.u.stride as u32,
-        v_plane: BufferStoreMut::Borrowed(&mut planes.v.data[from / 2 * planes.v.stride..]),
-        v_stride: planes.v.stride as u32,
+        y_plane: BufferStoreMut::Borrowed(&mut y.data[from * y.stride..][..rows * y.stride]),
+        y_stride: y.stride as u32,
+        u_plane: BufferStoreMut::Borrowed(
+            &mut u.data[from / 2 * u.stride..][..chroma_rows * u.stride],
+        ),
+        u_stride: u.stride as u32,
+        v_plane: BufferStoreMut::Borrowed(
+            &mut v.data[from / 2 * v.stride..][..chroma_rows * v.stride],
+        ),
+        v_stride: v.stride as u32,
         width: planes.width as u32,
         height: rows as u32,
     };

@@ -155,6 +155,59 @@ fn any_strides_give_the_planes_of_a_copy() {
 }
 
 #[test]
+fn rows_may_be_padded_and_the_last_one_need_not_be() {
+    for (width, height) in [(1, 1), (2, 2), (15, 4), (33, 35), (64, 48)] {
+        let data = noise(width * height * 3);
+        let expected = planes_of(&packed(&data, width, height), Pixels::Bgr, LIMITED);
+        let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
+        let (stride, chroma_stride) = (width + 9, chroma_width + 5);
+        let mut y = vec![0; stride * (height - 1) + width];
+        let mut u = vec![0; chroma_stride * (chroma_height - 1) + chroma_width];
+        let mut v = u.clone();
+        let mut planes = Planes {
+            width,
+            height,
+            y: Plane {
+                data: y.as_mut_slice(),
+                stride,
+            },
+            u: Plane {
+                data: u.as_mut_slice(),
+                stride: chroma_stride,
+            },
+            v: Plane {
+                data: v.as_mut_slice(),
+                stride: chroma_stride,
+            },
+        };
+        let image = packed(&data, width, height);
+        pixels_to_planes(&image, &mut planes, Pixels::Bgr, LIMITED).unwrap();
+        let padded = Planes {
+            width,
+            height,
+            y: Plane { data: &*y, stride },
+            u: Plane {
+                data: &*u,
+                stride: chroma_stride,
+            },
+            v: Plane {
+                data: &*v,
+                stride: chroma_stride,
+            },
+        };
+        let mut without_gaps = vec![0; width * height + 2 * chroma_width * chroma_height];
+        pack_planes(&padded, &mut without_gaps).unwrap();
+        assert_eq!(without_gaps, expected.concat(), "{width}x{height}");
+
+        let (mut one, mut other) = (vec![0; data.len()], vec![1; data.len()]);
+        planes_to_pixels(&padded, &mut one, Pixels::Rgb, LIMITED).unwrap();
+        let gapless = borrowed(&expected, width, height);
+        planes_to_pixels(&gapless, &mut other, Pixels::Rgb, LIMITED).unwrap();
+        assert_eq!(one, other, "{width}x{height}");
+    }
+}
+
+#[test]
 fn gray_is_exact_there_and_back() {
     let data: Vec<u8> = (0..=255).collect();
     let image = Image {

@@ -65,10 +65,12 @@ class VideoDecoder:
         try:
             frames = self._context.decode(Packet(data))
             pictures = [Picture(frame) for frame in frames if not frame.is_corrupt]
-        except (FFmpegError, ValueError) as error:
+        except FFmpegError as error:
             self._context.flush_buffers()
             self._needs_keyframe = True
-            raise CorruptFrame(f"a {self._codec} frame of {len(data)} bytes: {error}") from error
+            raise CorruptFrame(
+                f"a {self._codec} frame of {len(data)} bytes: {error.strerror}"
+            ) from error
         self._needs_keyframe = len(pictures) < len(frames)
         if self._needs_keyframe:
             raise CorruptFrame(f"a {self._codec} frame of {len(data)} bytes is damaged")

@@ -150,7 +150,7 @@ class VideoEncoder:
     def _encode(
         self, context: VideoCodecContext, picture: Picture, rtp_time: int, keyframe: bool
     ) -> list[EncodedFrame]:
-        frame = picture.frame
+        frame = picture.fitted(context.width, context.height).frame
         if frame.format.name != context.pix_fmt:
             frame = frame.reformat(format=context.pix_fmt)
         frame.pts = self._pts
@@ -169,15 +169,20 @@ class VideoEncoder:
         while True:
             implementation = self._candidates[0]
             try:
-                context = _opened(implementation, size, self._fps, self._bitrate_bps)
+                context = _opened(
+                    implementation,
+                    implementation.size_for(*size),
+                    self._fps,
+                    self._bitrate_bps,
+                )
                 break
             except FFmpegError as error:
                 if len(self._candidates) == 1:
                     raise FeatureUnavailable(
                         f"no {self._codec} encoder of FFmpeg can be opened for "
-                        f"{size[0]}x{size[1]}: {implementation.name} says {error}"
+                        f"{size[0]}x{size[1]}: {implementation.name} says {error.strerror}"
                     ) from error
-                _log.info("%s cannot be used here: %s", implementation.name, error)
+                _log.info("%s cannot be used here: %s", implementation.name, error.strerror)
                 del self._candidates[0]
         self._context, self._size = context, size
         self._ladder.on_open(self._bitrate_bps, now_s)

@@ -31,6 +31,8 @@ class Implementation:
         pixel_format: what it takes.
         follows_bitrate: a lower bit rate takes effect without opening it anew.
         hardware: needs a graphics card.
+        even_sizes: takes no odd width or height.
+        smallest_side: in pixels.
     """
 
     name: str
@@ -39,6 +41,14 @@ class Implementation:
     pixel_format: str = "yuv420p"
     follows_bitrate: bool = False
     hardware: bool = False
+    even_sizes: bool = True
+    smallest_side: int = 2
+
+    def size_for(self, width: int, height: int) -> tuple[int, int]:
+        """The size closest to this one that the encoder takes."""
+        if self.even_sizes:
+            width, height = width & ~1, height & ~1
+        return max(width, self.smallest_side), max(height, self.smallest_side)
 
 
 def _constant_rate(bitrate_bps: int, buffer_s: float) -> dict[str, str]:
@@ -50,7 +60,7 @@ def _vp8(bitrate_bps: int) -> Options:
         **_constant_rate(bitrate_bps, 1.0),
         "minrate": str(bitrate_bps),
         "deadline": "realtime",
-        "cpu-used": "-6",
+        "cpu-used": "-10",
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
         "static-thresh": "1",
@@ -82,7 +92,7 @@ def _vp9(bitrate_bps: int) -> Options:
 def _svt_av1(bitrate_bps: int) -> Options:
     del bitrate_bps  # It reads FFmpeg's own field.
     return {
-        "preset": "11",
+        "preset": "12",
         "svtav1-params": "rtc=1:pred-struct=1:hierarchical-levels=0:rc=2:lookahead=0:scd=0:lp=1",
     }
 
@@ -146,15 +156,15 @@ def _amf_h264(bitrate_bps: int) -> Options:
 
 
 IMPLEMENTATIONS: Final[Mapping[VideoCodec, tuple[Implementation, ...]]] = {
-    "vp8": (Implementation("libvpx", "BSD-3-Clause", _vp8),),
+    "vp8": (Implementation("libvpx", "BSD-3-Clause", _vp8, even_sizes=False, smallest_side=1),),
     "vp9": (
         Implementation("vp9_qsv", "driver", _qsv, "nv12", hardware=True),
-        Implementation("libvpx-vp9", "BSD-3-Clause", _vp9),
+        Implementation("libvpx-vp9", "BSD-3-Clause", _vp9, even_sizes=False, smallest_side=1),
     ),
     "av1": (
         Implementation("av1_nvenc", "driver", _nvenc, follows_bitrate=True, hardware=True),
         Implementation("av1_qsv", "driver", _qsv, "nv12", hardware=True),
-        Implementation("libsvtav1", "BSD-3-Clause-Clear", _svt_av1),
+        Implementation("libsvtav1", "BSD-3-Clause-Clear", _svt_av1, smallest_side=64),
     ),
     "h264": (
         Implementation("h264_nvenc", "driver", _nvenc_h264, follows_bitrate=True, hardware=True),

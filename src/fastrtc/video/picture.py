@@ -124,6 +124,22 @@ class Picture:
             raise ValueError(f"a picture cannot be scaled to {width}x{height}")
         return Picture(self.frame.reformat(width, height, interpolation=Interpolation.AREA))
 
+    def fitted(self, width: int, height: int) -> Picture:
+        """The picture for an encoder that takes this size: a column or row too many is cut off,
+        anything else is scaled."""
+        columns, rows = self.width - width, self.height - height
+        if (columns, rows) == (0, 0):
+            return self
+        if not (0 <= columns <= 1 and 0 <= rows <= 1):
+            return self.scaled(width, height)
+        picture = Picture(VideoFrame(width, height, self.frame.format.name))
+        picture.frame.colorspace = self.frame.colorspace
+        picture.frame.color_range = self.frame.color_range
+        for name in ("y", "u", "v"):
+            target = getattr(picture, name)
+            target[:] = getattr(self, name)[: target.shape[0], : target.shape[1]]
+        return picture
+
 
 def _view(plane: Any, width: int, height: int) -> Samples:
     """The samples of a plane, without what pads its rows."""
