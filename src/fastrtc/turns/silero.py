@@ -3,20 +3,26 @@
 Minutes of music or noise drive the model's cells so far that it hears the speech after them late,
 or not at all. So a stream forgets its state now and then, while nobody speaks.
 
+Where nobody has spoken for a while and a window is no louder than the place usually is, the model
+is not run but for one window in 16: it would say what it said before, and running it is most of
+what a silent session costs.
+
 Computes in the calling thread. Whoever calls keeps it off the event loop, as ``turns.vad_engine``
 does.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from functools import cache
-from typing import Final
+from typing import Final, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastrtc.audio.convert import audio_to_float32
 from fastrtc.audio.resample import resample
+from fastrtc.turns.background import Background
 from fastrtc.turns.chunks import speech_chunks
 from fastrtc.turns.models import open_model
 from fastrtc.turns.options import ModelOptions, SileroVadOptions
@@ -34,13 +40,31 @@ QUIET: Final = 0.2
 """Nobody speaks where the probability has been below this ..."""
 QUIET_WINDOWS: Final = 16
 """... for so many windows, half a second."""
+ASK_EVERY: Final = 16
+"""In a place that sounds as usual one window of so many is given to the model."""
+CAUGHT_UP: Final = 4
+"""When the place sounds otherwise, the model hears so many of the windows that it missed first."""
 _RATE: Final = np.array(RATE_HZ, np.int64)
+
+Sound: TypeAlias = npt.NDArray[np.float32]
+"""A window after its context: shape ``(576,)``."""
+State: TypeAlias = npt.NDArray[np.float32]
 
 
 class SileroStream:
     """One session's audio; see :class:`~fastrtc.turns.protocol.StreamingVad`."""
 
-    __slots__ = ("_age", "_model", "_quiet", "context", "state")
+    __slots__ = (
+        "_age",
+        "_answer",
+        "_background",
+        "_context",
+        "_model",
+        "_quiet",
+        "_unasked",
+        "missed",
+        "state",
+    )
 
     def __init__(self, model: SileroVADModel) -> None:
         self._model = model
@@ -48,20 +72,45 @@ class SileroStream:
 
     def reset(self) -> None:
         """Forgets what was heard."""
-        self.context = np.zeros(CONTEXT_SAMPLES, np.float32)
-        self._forget()
-
-    def _forget(self) -> None:
         self.state = np.zeros(STATE_SHAPE, np.float32)
-        self._age = self._quiet = 0
+        self.missed: deque[Sound] = deque(maxlen=CAUGHT_UP)
+        self._context = np.zeros(CONTEXT_SAMPLES, np.float32)
+        self._background = Background()
+        self._age = self._quiet = self._unasked = 0
+        self._answer = 0.0
 
-    def keep(self, state: npt.NDArray[np.float32], probability: float) -> None:
+    def hear(self, window: Window) -> tuple[Sound, float | None]:
+        """The next window as the model takes it, and the answer if it is known without the model.
+
+        If it is not, :attr:`missed` is what the model has to hear before.
+        """
+        sound = np.concatenate((self._context, window))
+        self._context = sound[-CONTEXT_SAMPLES:]
+        self._age += 1
+        is_usual = bool(self._quiet) and self._background.sounds_like(window)
+        if not is_usual or min(self._quiet, self._age) <= QUIET_WINDOWS:
+            return sound, None
+        if self._unasked >= ASK_EVERY - 1:
+            self.missed.clear()
+            return sound, None
+        self._unasked += 1
+        self.missed.append(sound)
+        self._background.learn()
+        return sound, self._answer
+
+    def keep(self, state: State, probability: float) -> None:
         """What the model carries over to the next window, if it is worth carrying."""
         self.state = state
-        self._age += 1
-        self._quiet = self._quiet + 1 if probability < QUIET else 0
+        self._answer = probability
+        self._unasked = 0
+        if probability >= QUIET:
+            self._quiet = 0
+            return
+        self._quiet += 1
+        self._background.learn()
         if self._age >= FORGET_AFTER and self._quiet >= QUIET_WINDOWS:
-            self._forget()
+            self.state = np.zeros(STATE_SHAPE, np.float32)
+            self._age = 0
 
     def push(self, samples: Window) -> float:
         """The probability that the next 512 samples at 16 kHz are speech.
@@ -96,25 +145,35 @@ class SileroVADModel:
         Raises:
             ValueError: a window has not 512 samples.
         """
-        sound = np.empty((len(streams), CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32)
-        state = np.empty((STATE_SHAPE[0], len(streams), STATE_SHAPE[1]), np.float32)
-        for row, (stream, window) in enumerate(zip(streams, windows, strict=True)):
+        answers: list[float | None] = []
+        sounds: list[Sound] = []
+        for stream, window in zip(streams, windows, strict=True):
             if window.shape != (WINDOW_SAMPLES,):
                 raise ValueError(
                     f"a window has shape {window.shape}; allowed is ({WINDOW_SAMPLES},), float32 "
                     f"at {RATE_HZ} Hz"
                 )
-            sound[row, :CONTEXT_SAMPLES] = stream.context
-            sound[row, CONTEXT_SAMPLES:] = window
-            state[:, row] = stream.state
-        probabilities, state = self._session.run(
-            None, {"input": sound, "state": state, "sr": _RATE}
+            sound, answer = stream.hear(window)
+            sounds.append(sound)
+            answers.append(answer)
+        asked = [row for row, answer in enumerate(answers) if answer is None]
+        if asked:
+            for stream in (streams[row] for row in asked):
+                while stream.missed:
+                    _, [stream.state] = self._run([stream.missed.popleft()], [stream.state])
+            probabilities, states = self._run(
+                [sounds[row] for row in asked], [streams[row].state for row in asked]
+            )
+            for row, probability, state in zip(asked, probabilities, states, strict=True):
+                streams[row].keep(state, probability)
+                answers[row] = probability
+        return cast(list[float], answers)
+
+    def _run(self, sounds: list[Sound], states: list[State]) -> tuple[list[float], list[State]]:
+        probabilities, after = self._session.run(
+            None, {"input": np.stack(sounds), "state": np.stack(states, axis=1), "sr": _RATE}
         )
-        answers: list[float] = probabilities[:, 0].tolist()
-        for row, (stream, answer) in enumerate(zip(streams, answers, strict=True)):
-            stream.context = sound[row, -CONTEXT_SAMPLES:].copy()
-            stream.keep(state[:, row].copy(), answer)
-        return answers
+        return probabilities[:, 0].tolist(), [after[:, row].copy() for row in range(len(sounds))]
 
     def vad(
         self,
