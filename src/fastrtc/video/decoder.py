@@ -35,7 +35,8 @@ class VideoDecoder:
 
     Args:
         codec: what the frames are.
-        max_pixels: a frame of more pixels is refused before memory is taken for it.
+        max_pixels: a frame of more pixels, padding included, is refused before memory is taken
+            for it.
 
     Example::
 
@@ -45,12 +46,8 @@ class VideoDecoder:
 
     def __init__(self, codec: VideoCodec, *, max_pixels: int = MAX_PIXELS) -> None:
         self._codec = codec
-        name = next(name for name in _DECODERS[codec] if name in av.codecs_available)
-        self._context = cast(VideoCodecContext, CodecContext.create(name, "r"))
-        self._context.thread_count = 1
-        self._context.flags |= Flags.low_delay
-        self._context.options = {"max_pixels": str(max_pixels)}
-        self._needs_keyframe = True
+        self._max_pixels = max_pixels
+        self._context: VideoCodecContext | None = None
 
     def decode(self, data: bytes) -> list[Picture]:
         """The pictures that one complete encoded frame yields: one, or none if it is not shown.
@@ -59,19 +56,32 @@ class VideoDecoder:
             CorruptFrame: the frame is damaged or too large, or it follows such a frame and is no
                 keyframe. Ask for a keyframe; the decoder goes on with that.
         """
-        keyframe = is_keyframe(self._codec, data)
-        if self._needs_keyframe and not keyframe:
-            raise CorruptFrame(f"no {self._codec} keyframe has come that this frame could follow")
+        context = self._context
+        if context is None:
+            if not is_keyframe(self._codec, data):
+                raise CorruptFrame(f"no {self._codec} keyframe has come that this could follow")
+            context = self._open()
+        elif not data:  # FFmpeg would take it for the end of the stream.
+            self._context = None
+            raise CorruptFrame(f"a {self._codec} frame without data")
         try:
-            frames = self._context.decode(Packet(data))
-            pictures = [Picture(frame) for frame in frames if not frame.is_corrupt]
+            frames = context.decode(Packet(data))
         except FFmpegError as error:
-            self._context.flush_buffers()
-            self._needs_keyframe = True
+            self._context = None
             raise CorruptFrame(
                 f"a {self._codec} frame of {len(data)} bytes: {error.strerror}"
             ) from error
-        self._needs_keyframe = len(pictures) < len(frames)
-        if self._needs_keyframe:
+        if any(frame.is_corrupt for frame in frames):
+            self._context = None
             raise CorruptFrame(f"a {self._codec} frame of {len(data)} bytes is damaged")
-        return pictures
+        self._context = context
+        return [Picture(frame) for frame in frames]
+
+    def _open(self) -> VideoCodecContext:
+        """A decoder that has not seen any damage: flushing one does not undo all of it."""
+        name = next(name for name in _DECODERS[self._codec] if name in av.codecs_available)
+        context = cast(VideoCodecContext, CodecContext.create(name, "r"))
+        context.thread_count = 1
+        context.flags |= Flags.low_delay
+        context.options = {"max_pixels": str(self._max_pixels)}
+        return context

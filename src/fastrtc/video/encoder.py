@@ -83,6 +83,7 @@ class VideoEncoder:
         self._size = (0, 0)
         self._ladder = RateLadder(bitrate_bps)
         self._bucket = LeakyBucket()
+        self._ticks = 0
         self._pts = 0
         self._last_rtp_time: int | None = None
         self._rtp_times: dict[int, int] = {}
@@ -110,7 +111,9 @@ class VideoEncoder:
             rtp_time: 90 kHz, rising; it may wrap around at 32 bits.
             keyframe: make one. Nothing prevents storms of them here.
         """
-        now_s = self._advance(rtp_time) / CLOCK_HZ
+        step = self._step(rtp_time)
+        self._ticks += step
+        now_s = self._ticks / CLOCK_HZ
         self._bucket.drain(self._bitrate_bps, now_s)
         size = (picture.width, picture.height)
         context = self._context
@@ -123,7 +126,9 @@ class VideoEncoder:
             context = self._open(size, now_s)
             keyframe = True
         if not keyframe and self._bucket.is_full(self._bitrate_bps, now_s):
+            # Time stands still for the encoder: it would spend on others what this one saves.
             return []
+        self._pts += step
         frames = self._encode(context, picture, rtp_time, keyframe)
         for frame in frames:
             self._bucket.add(8 * len(frame.data), now_s)
@@ -136,16 +141,15 @@ class VideoEncoder:
         if context is not None and self.implementation == "libsvtav1":
             context.encode(None)  # It complains on stderr unless it is told of the end.
 
-    def _advance(self, rtp_time: int) -> int:
-        """A time that rises with each picture and never wraps, 90 kHz."""
-        step = CLOCK_HZ // 30
+    def _step(self, rtp_time: int) -> int:
+        """Ticks since the picture before, whatever the clock did."""
+        step = round(CLOCK_HZ / self._fps)
         if self._last_rtp_time is not None:
-            step = (rtp_time - self._last_rtp_time) & 0xFFFF_FFFF
-            if not 0 < step <= _LONGEST_STEP_S * CLOCK_HZ:
-                step = round(CLOCK_HZ / self._fps)
+            since = (rtp_time - self._last_rtp_time) & 0xFFFF_FFFF
+            if 0 < since <= _LONGEST_STEP_S * CLOCK_HZ:
+                step = since
         self._last_rtp_time = rtp_time
-        self._pts += step
-        return self._pts
+        return step
 
     def _encode(
         self, context: VideoCodecContext, picture: Picture, rtp_time: int, keyframe: bool

@@ -12,6 +12,8 @@ _DOWN: Final = 0.9
 _UP_SOON, _UP_SOON_S = 1.5, 4.0
 _UP_LATER, _UP_LATER_S = 1.15, 10.0
 _WITH_KEYFRAME: Final = 0.05
+_SPARE: Final = 1.05
+"""An encoder that keeps to its rate on average empties the bucket in the end."""
 _ROOM_S: Final = 0.5
 _LONGEST_GAP_S: Final = 0.7
 
@@ -56,7 +58,7 @@ class LeakyBucket:
     def drain(self, bitrate_bps: int, now_s: float) -> None:
         """Time has passed at this rate."""
         if self._drained_s is not None:
-            self._bits = max(0.0, self._bits - (now_s - self._drained_s) * bitrate_bps)
+            self._bits = max(0.0, self._bits - (now_s - self._drained_s) * bitrate_bps * _SPARE)
         self._drained_s = now_s
 
     def add(self, bits: int, now_s: float) -> None:
