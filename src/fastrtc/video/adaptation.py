@@ -13,14 +13,17 @@ _SHARE: Final = 0.9
 """Of an estimate; audio, retransmissions and headers take the rest."""
 _DEAD_ZONE: Final = 0.05
 """Changes of an estimate that are noise."""
-_RISE_PER_S: Final = 1.4
+_RISE_PER_S: Final = 2.0
 """How much higher the rate may be a second later."""
 _SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25)
 _FEWEST_BITS: Final = 0.028
 """Bits per pixel below which a smaller picture looks better than a coarser one."""
-_BITS_TO_GROW: Final = 0.045
 _SHRINK_AFTER_S: Final = 1.0
+"""At once with less than half of them, so that the new rate and size cost one keyframe."""
+_BITS_TO_GROW: Final = 0.045
 _GROW_AFTER_S: Final = 5.0
+_BITS_TO_GROW_SOON: Final = 0.09
+_GROW_SOON_AFTER_S: Final = 2.0
 _SMALLEST_PIXELS: Final = 160 * 90
 _FEWEST_FPS: Final = 8.0
 _PIXELS_EXPONENT: Final = 0.75
@@ -95,35 +98,33 @@ class Adaptation:
             )
         self._min_bps = min_bitrate_bps
         self._max_bps = max_bitrate_bps
-        self._bitrate_bps = float(start_bitrate_bps)
-        self._raised_s: float | None = None
+        self._bitrate_bps = self._wanted_bps = float(start_bitrate_bps)
+        self._moved_s: float | None = None
         self._scale = 0
-        self._scaled_s = float("-inf")
-        self._cramped_s: float | None = None
-        self._roomy_s: float | None = None
+        self._cramped = _Since()
+        self._roomy = _Since()
+        self._spacious = _Since()
         self._keyframes = KeyframeRequests()
 
     def on_estimate(self, bps: float, now_s: float) -> None:
         """The network carries this much: less is obeyed at once, more is approached."""
-        wanted = min(max(bps * _SHARE, self._min_bps), self._max_bps)
-        since_s = 0.0 if self._raised_s is None else now_s - self._raised_s
-        self._raised_s = now_s
-        if wanted < self._bitrate_bps * (1 - _DEAD_ZONE):
-            self._bitrate_bps = wanted
-        elif wanted > self._bitrate_bps:
-            most = self._bitrate_bps * _RISE_PER_S ** min(since_s, 1.0)
-            self._bitrate_bps = min(wanted, most)
+        self._move(now_s)
+        self._wanted_bps = min(max(bps * _SHARE, self._min_bps), self._max_bps)
 
     def target(self, now_s: float, width: int, height: int, fps: float) -> Target:
         """What to make of pictures of this size that come this often."""
+        self._move(now_s)
         pixels = width * height
         useful = _BPS_PER_PIXELS * pixels**_PIXELS_EXPONENT * fps
         bitrate_bps = min(self._bitrate_bps, max(useful, self._min_bps))
-        self._rescale(now_s, bitrate_bps, pixels, fps)
+        smallest = _smallest_scale(pixels)
+        self._scale = min(self._scale, smallest)
+        self._rescale(now_s, bitrate_bps / (pixels * fps), smallest)
         scale = _SCALES[self._scale]
-        per_picture = _FEWEST_BITS * pixels * scale**2
-        possible_fps = max(_FEWEST_FPS, bitrate_bps / per_picture)
-        return Target(round(bitrate_bps), scale, min(fps, possible_fps))
+        if self._scale == smallest:
+            fewest = _FEWEST_BITS * pixels * scale**2
+            fps = min(fps, max(_FEWEST_FPS, bitrate_bps / fewest))
+        return Target(round(bitrate_bps), scale, fps)
 
     def request_keyframe(self) -> None:
         """The client cannot decode what it has (PLI or FIR), or a new one watches."""
@@ -133,26 +134,54 @@ class Adaptation:
         """Whether the next picture should be one; asked for each picture."""
         return self._keyframes.wants(now_s)
 
-    def _rescale(self, now_s: float, bitrate_bps: float, pixels: int, fps: float) -> None:
-        """Smaller after a second of too few bits, larger after five of enough for that size."""
+    def _move(self, now_s: float) -> None:
+        since_s = 0.0 if self._moved_s is None else now_s - self._moved_s
+        self._moved_s = now_s
+        if self._wanted_bps < self._bitrate_bps * (1 - _DEAD_ZONE):
+            self._bitrate_bps = self._wanted_bps
+        elif self._wanted_bps > self._bitrate_bps:
+            most = self._bitrate_bps * _RISE_PER_S ** min(since_s, 1.0)
+            self._bitrate_bps = min(self._wanted_bps, most)
 
-        def bits(scale: float) -> float:
-            return bitrate_bps / (pixels * scale**2 * fps)
+    def _rescale(self, now_s: float, bits: float, smallest: int) -> None:
+        """Chooses a size, given the bits per pixel of the full one."""
 
-        smaller = _SCALES[min(self._scale + 1, len(_SCALES) - 1)]
-        cramped = bits(_SCALES[self._scale]) < _FEWEST_BITS
-        cramped = cramped and pixels * smaller**2 >= _SMALLEST_PIXELS
-        roomy = self._scale > 0 and bits(_SCALES[self._scale - 1]) > _BITS_TO_GROW
-        self._cramped_s = (
-            (self._cramped_s if self._cramped_s is not None else now_s) if cramped else None
-        )
-        self._roomy_s = (self._roomy_s if self._roomy_s is not None else now_s) if roomy else None
-        if self._cramped_s is not None and now_s - self._cramped_s >= _SHRINK_AFTER_S:
-            while self._scale + 1 < len(_SCALES) and bits(_SCALES[self._scale]) < _FEWEST_BITS:
-                if pixels * _SCALES[self._scale + 1] ** 2 < _SMALLEST_PIXELS:
-                    break
-                self._scale += 1
-            self._cramped_s = self._roomy_s = None
-        elif self._roomy_s is not None and now_s - self._roomy_s >= _GROW_AFTER_S:
-            self._scale -= 1
-            self._cramped_s = self._roomy_s = None
+        def smaller(than: float) -> int:
+            """The largest size whose pixels have that many bits each."""
+            fitting = (step for step, scale in enumerate(_SCALES) if bits > than * scale**2)
+            return min(next(fitting, smallest), smallest)
+
+        here = bits / _SCALES[self._scale] ** 2
+        cramped_s = self._cramped.for_s(here < _FEWEST_BITS and self._scale < smallest, now_s)
+        roomy_s = self._roomy.for_s(smaller(_BITS_TO_GROW) < self._scale, now_s)
+        spacious_s = self._spacious.for_s(smaller(_BITS_TO_GROW_SOON) < self._scale, now_s)
+        if cramped_s >= (_SHRINK_AFTER_S if here > _FEWEST_BITS / 2 else 0.0):
+            self._scale = smaller(_FEWEST_BITS)
+        elif roomy_s >= _GROW_AFTER_S or spacious_s >= _GROW_SOON_AFTER_S:
+            self._scale = smaller(_BITS_TO_GROW)
+        else:
+            return
+        for condition in (self._cramped, self._roomy, self._spacious):
+            condition.for_s(False, now_s)
+
+
+class _Since:
+    """For how long something has been so."""
+
+    def __init__(self) -> None:
+        self._began_s: float | None = None
+
+    def for_s(self, holds: bool, now_s: float) -> float:
+        """Seconds, less than 0 while it is not so."""
+        if not holds:
+            self._began_s = None
+            return -1.0
+        if self._began_s is None:
+            self._began_s = now_s
+        return now_s - self._began_s
+
+
+def _smallest_scale(pixels: int) -> int:
+    """The last size of a picture that still shows something."""
+    shown = (step for step, scale in enumerate(_SCALES) if pixels * scale**2 >= _SMALLEST_PIXELS)
+    return max(shown, default=0)
