@@ -219,9 +219,7 @@ class Stream:
         if path and not path.startswith("/"):
             raise ValueError(f"path is {path!r}; it has to begin with '/'")
         self._mounted_at = path
-        router = make_router(
-            self._offers, self.authorize, self.get_rtc_configuration, path, tags
-        )
+        router = make_router(self._offers, self.authorize, self.get_rtc_configuration, path, tags)
         router.add_api_websocket_route("/websocket/offer", self.websocket_offer)
         router.add_api_websocket_route("/telephone/handler", self.telephone_handler)
         for method in ("POST", "GET"):
@@ -245,7 +243,9 @@ class Stream:
             )
         add_client_routes(router)
         app.include_router(router)
-        app.router.lifespan_context = with_lifespan(app.router.lifespan_context, self.factory)
+        app.router.lifespan_context = with_lifespan(
+            app.router.lifespan_context, self.factory, self.rtc_configuration
+        )
 
     async def offer(self, body: Body, request: Request = NO_REQUEST) -> Any:
         """Answers an offer or takes a candidate, for those who route it themselves.

@@ -8,18 +8,24 @@ signal comes, not when the lifespan does. Handles no request.
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any, Final, TypeAlias
 
+from fastrtc.server.hosting import missing_turn
 from fastrtc.session.factory import SessionFactory
 from fastrtc.session.workers import call_sync
 from fastrtc.transports.media_plane import shutdown_media_plane
 
 __all__ = ["with_lifespan"]
+
+logger = logging.getLogger("fastrtc")
 
 DRAIN_S: Final = 1.0
 
@@ -28,10 +34,17 @@ Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
 _running = 0
 
 
-def with_lifespan(inner: Lifespan, factory: SessionFactory) -> Lifespan:
+def with_lifespan(
+    inner: Lifespan, factory: SessionFactory, rtc_configuration: Any = None
+) -> Lifespan:
     """``inner``, an application's lifespan, with the stream's sessions ended inside it.
 
     The last application of the process to end takes the media threads with it.
+
+    Args:
+        inner: the application's own.
+        factory: has the stream's sessions.
+        rtc_configuration: the stream's; a host that cannot do without is told of at the start.
     """
 
     @asynccontextmanager
@@ -39,6 +52,9 @@ def with_lifespan(inner: Lifespan, factory: SessionFactory) -> Lifespan:
         global _running
         async with inner(app) as state:
             factory.reopen()
+            warning = missing_turn(rtc_configuration, os.environ, sys.modules)
+            if warning is not None:
+                logger.warning("%s", warning)
             _running += 1
             with _draining_at_signal(factory) as second_interrupt:
                 try:

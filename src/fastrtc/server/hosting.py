@@ -1,0 +1,36 @@
+"""Hosts that no media packet reaches: Colab and Hugging Face Spaces forward HTTP alone. Pure.
+
+A call over WebRTC is possible there only by a TURN server, which a browser has to be told of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+__all__ = ["missing_turn"]
+
+
+def missing_turn(
+    rtc_configuration: Any, environment: Mapping[str, str], modules: Container[str]
+) -> str | None:
+    """What to tell the operator of a stream that browsers could not call; None if all is well.
+
+    Args:
+        rtc_configuration: the stream's, for browsers.
+        environment: of the process.
+        modules: those that are loaded.
+    """
+    if rtc_configuration:
+        return None
+    if environment.get("SYSTEM") == "spaces" or environment.get("SPACE_ID"):
+        host = "a Hugging Face Space"
+    elif environment.get("COLAB_RELEASE_TAG") or "google.colab" in modules:
+        host = "Google Colab"
+    else:
+        return None
+    return (
+        f"this runs in {host}, which lets no WebRTC through: browsers need a TURN server. Pass "
+        "rtc_configuration, such as get_cloudflare_turn_credentials_async (docs/deployment.md); "
+        "without it only WebSockets and telephones connect"
+    )

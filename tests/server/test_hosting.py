@@ -1,0 +1,48 @@
+"""A warning where browsers could not call: Colab and Spaces without TURN."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi import FastAPI
+
+from fastrtc import Stream
+from fastrtc.server.hosting import missing_turn
+from recorders import AsyncEcho
+from sockets import served
+
+TURN = {"iceServers": [{"urls": "turn:a.com"}]}
+
+
+@pytest.mark.parametrize(
+    ("environment", "modules", "host"),
+    [
+        ({"SYSTEM": "spaces"}, {}, "Space"),
+        ({"SPACE_ID": "me/app"}, {}, "Space"),
+        ({"COLAB_RELEASE_TAG": "release-colab"}, {}, "Colab"),
+        ({}, {"google.colab"}, "Colab"),
+    ],
+)
+def test_a_host_without_udp_is_told_of(
+    environment: dict[str, str], modules: set[str], host: str
+) -> None:
+    warning = missing_turn(None, environment, modules)
+    assert warning is not None
+    assert host in warning
+    assert missing_turn(TURN, environment, modules) is None
+    assert missing_turn(lambda: TURN, environment, modules) is None
+
+
+def test_elsewhere_nothing_is_said() -> None:
+    assert missing_turn(None, {"SYSTEM": "Linux"}, {"numpy"}) is None
+
+
+def test_the_warning_comes_when_the_server_starts(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SPACE_ID", "me/app")
+    app = FastAPI()
+    Stream(AsyncEcho(), modality="audio").mount(app)
+    assert "TURN" not in caplog.text
+    with served(app=app):
+        pass
+    assert caplog.text.count("browsers need a TURN server") == 1
