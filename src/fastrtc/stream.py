@@ -232,20 +232,12 @@ class Stream:
                 include_in_schema=method == "POST",
             )
         for kind, offers in self._one_way.items():
-            add_whip_routes(
-                router,
-                kind,
-                offers,
-                self.factory,
-                self.authorize,
-                self.get_rtc_configuration,
-                tags,
-            )
+            configuration = self.get_rtc_configuration
+            add_whip_routes(router, kind, offers, self.factory, self.authorize, configuration, tags)
         add_client_routes(router)
         app.include_router(router)
-        app.router.lifespan_context = with_lifespan(
-            app.router.lifespan_context, self.factory, self.rtc_configuration
-        )
+        inner = app.router.lifespan_context
+        app.router.lifespan_context = with_lifespan(inner, self.factory, self.rtc_configuration)
 
     async def offer(self, body: Body, request: Request = NO_REQUEST) -> Any:
         """Answers an offer or takes a candidate, for those who route it themselves.
