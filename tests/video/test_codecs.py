@@ -41,10 +41,10 @@ def bits_per_s(frames: list[list[EncodedFrame]]) -> float:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_pictures_come_out_sharp_and_none_is_held_back(codec: VideoCodec) -> None:
-    encoder = VideoEncoder(codec, fps=30, bitrate_bps=1_000_000)
+    encoder = VideoEncoder(codec, fps=30, bitrate_bps=600_000)
     decoder = VideoDecoder(codec)
     sharpness_db = []
-    for index, shown in enumerate(pictures(640, 480, 30)):
+    for index, shown in enumerate(pictures(320, 240, 30)):
         [frame] = encoder.encode(shown, index * TICKS)
         assert frame.rtp_time == index * TICKS
         assert frame.keyframe == (index == 0) == is_keyframe(codec, frame.data)
@@ -112,6 +112,43 @@ def test_the_bit_rate_is_kept_and_can_be_changed(codec: VideoCodec) -> None:
     made = sum(len(frames) for frames in fewer)
     assert made > 290
     assert sum(frame.keyframe for _, all_ in parts for found in all_ for frame in found) <= 4
+
+
+@pytest.mark.parametrize("codec", ["vp8", "vp9"])
+@pytest.mark.parametrize(("before_bps", "after_bps"), [(800_000, 250_000), (300_000, 900_000)])
+def test_libvpx_follows_at_once_without_a_keyframe(
+    codec: VideoCodec, before_bps: int, after_bps: int
+) -> None:
+    shown = pictures(320, 240, 30)
+    encoder, decoder = VideoEncoder(codec, fps=30, bitrate_bps=before_bps), VideoDecoder(codec)
+    found, sharpness_db = [], []
+    for index in range(150):
+        encoder.set_bitrate(before_bps if index < 75 else after_bps)
+        frames = encoder.encode(shown[index % 30], index * TICKS)
+        found.append(frames)
+        for frame in frames:
+            [seen] = decoder.decode(frame.data)
+            sharpness_db.append(psnr_db(seen.y, shown[index % 30].y))
+    encoder.close()
+    kinds = [frame.keyframe for frames in found for frame in frames]
+    assert kinds[0]
+    assert not any(kinds[1:])
+    assert len(kinds) >= 140  # The scene begins anew every second, which is a cut.
+    assert 0.8 * before_bps < bits_per_s(found[30:75]) < 1.2 * before_bps
+    assert 0.7 * after_bps < bits_per_s(found[90:]) < 1.2 * after_bps
+    assert min(sharpness_db[75:]) > 30
+
+
+def test_a_pause_is_not_made_up_for() -> None:
+    """A screen that stood still for seconds: the next picture has no more bits than others."""
+    shown = pictures(320, 240, 30)
+    encoder = VideoEncoder("vp8", fps=30, bitrate_bps=500_000)
+    sizes = []
+    for index in range(90):
+        rtp_time = index * TICKS + (4 * 90_000 if index >= 60 else 0)
+        sizes.append(sum(len(f.data) for f in encoder.encode(shown[index % 30], rtp_time)))
+    encoder.close()
+    assert max(sizes[60:]) * 8 < 0.3 * 500_000
 
 
 def test_steps_are_two_seconds_apart_and_frames_are_left_out_meanwhile() -> None:

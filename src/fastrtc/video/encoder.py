@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 CLOCK_HZ: Final = 90_000
 """Of RTP timestamps of video (RFC 3551, section 5)."""
 _LONGEST_STEP_S: Final = 5
+_LONGEST_FRAME_S: Final = 0.25
+"""Of which a picture may take the bits: the first one after a pause is no burst."""
 _NO_KEYFRAMES: Final = 1_000_000
 """Frames from one keyframe to the next that nobody asked for."""
 
@@ -96,8 +98,9 @@ class VideoEncoder:
     def set_bitrate(self, bitrate_bps: int) -> None:
         """What the track may take from now on, in bit/s.
 
-        Most encoders have to be opened anew for it. That costs a keyframe and is done at most
-        every 2 s; until then frames are left out as needed.
+        VP8 and VP9 follow at once. Other encoders have to be opened anew, x264 for a higher rate
+        only; that costs a keyframe and is done at most every 2 s. Until then frames are left out
+        as needed.
         """
         self._bitrate_bps = bitrate_bps
 
@@ -110,6 +113,9 @@ class VideoEncoder:
             picture: of any size; a new one opens the encoder anew.
             rtp_time: 90 kHz, rising; it may wrap around at 32 bits.
             keyframe: make one. Nothing prevents storms of them here.
+
+        Raises:
+            FeatureUnavailable: none of FFmpeg's encoders takes such pictures.
         """
         step = self._step(rtp_time)
         self._ticks += step
@@ -117,19 +123,24 @@ class VideoEncoder:
         self._bucket.drain(self._bitrate_bps, now_s)
         size = (picture.width, picture.height)
         context = self._context
-        if context is None or size != self._size:
-            context = self._open(size, now_s)
-            keyframe = True
-        elif self._candidates[0].follows_bitrate and self._bitrate_bps <= self._ladder.opened_bps:
-            context.bit_rate = self._bitrate_bps
-        elif self._ladder.is_due(self._bitrate_bps, now_s, keyframe=keyframe):
+        if (
+            context is None
+            or size != self._size
+            or self._ladder.is_due(
+                self._bitrate_bps, now_s, keyframe=keyframe, follows=self._candidates[0].follows
+            )
+        ):
             context = self._open(size, now_s)
             keyframe = True
         if not keyframe and self._bucket.is_full(self._bitrate_bps, now_s):
-            # Time stands still for the encoder: it would spend on others what this one saves.
-            return []
-        self._pts += step
-        frames = self._encode(context, picture, rtp_time, keyframe)
+            return []  # The encoder's clock stands still, or it would spend what this one saves.
+        self._steer(context, step)
+        try:
+            frames = self._encode(context, picture, rtp_time, keyframe)
+        except FFmpegError as error:
+            self._give_up(error, size)
+            context = self._open(size, now_s)
+            frames = self._encode(context, picture, rtp_time, keyframe=True)
         for frame in frames:
             self._bucket.add(8 * len(frame.data), now_s)
         return frames
@@ -151,6 +162,16 @@ class VideoEncoder:
         self._last_rtp_time = rtp_time
         return step
 
+    def _steer(self, context: VideoCodecContext, step: int) -> None:
+        """Lets the encoder's clock go on, and has it make for the bit rate if it can."""
+        step = min(step, round(_LONGEST_FRAME_S * CLOCK_HZ))
+        follows = self._candidates[0].follows
+        if follows == "clock":
+            step = round(step * self._ladder.clock(self._bitrate_bps))
+        elif follows == "lower":
+            context.bit_rate = min(self._bitrate_bps, self._ladder.opened_bps)
+        self._pts += max(1, step)
+
     def _encode(
         self, context: VideoCodecContext, picture: Picture, rtp_time: int, keyframe: bool
     ) -> list[EncodedFrame]:
@@ -163,8 +184,9 @@ class VideoEncoder:
         self._rtp_times[self._pts] = rtp_time
         frames = []
         for packet in context.encode(frame):
-            shown = self._rtp_times.pop(cast(int, packet.pts))
-            frames.append(EncodedFrame(bytes(packet), shown, packet.is_keyframe))
+            pts = cast(int, packet.pts)
+            frames.append(EncodedFrame(bytes(packet), self._rtp_times[pts], packet.is_keyframe))
+            self._rtp_times = {later: at for later, at in self._rtp_times.items() if later > pts}
         return frames
 
     def _open(self, size: tuple[int, int], now_s: float) -> VideoCodecContext:
@@ -181,16 +203,22 @@ class VideoEncoder:
                 )
                 break
             except FFmpegError as error:
-                if len(self._candidates) == 1:
-                    raise FeatureUnavailable(
-                        f"no {self._codec} encoder of FFmpeg can be opened for "
-                        f"{size[0]}x{size[1]}: {implementation.name} says {error.strerror}"
-                    ) from error
-                _log.info("%s cannot be used here: %s", implementation.name, error.strerror)
-                del self._candidates[0]
+                self._give_up(error, size)
         self._context, self._size = context, size
         self._ladder.on_open(self._bitrate_bps, now_s)
         return context
+
+    def _give_up(self, error: FFmpegError, size: tuple[int, int]) -> None:
+        """The first candidate does not work here; the next one has its turn."""
+        name = self.implementation
+        if len(self._candidates) == 1:
+            raise FeatureUnavailable(
+                f"no {self._codec} encoder of FFmpeg works for pictures of {size[0]}x{size[1]}: "
+                f"{name} says {error.strerror!r}; offer another codec or size"
+            ) from error
+        _log.info("%s cannot be used here: %s", name, error.strerror)
+        self._context = None
+        del self._candidates[0]
 
 
 def _opened(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import av
 
@@ -29,7 +29,9 @@ class Implementation:
         licence: of the library behind it (SPDX), "driver" for what comes with a graphics card.
         options: FFmpeg's, for a bit rate in bit/s.
         pixel_format: what it takes.
-        follows_bitrate: a lower bit rate takes effect without opening it anew.
+        follows: how a bit rate takes effect without opening it anew. "clock": it gives each
+            picture the bits of the time since the one before, so a clock that runs slower or
+            faster is a lower or higher rate. "lower": FFmpeg hands a lower rate on. None: not.
         hardware: needs a graphics card.
         even_sizes: takes no odd width or height.
         smallest_side: in pixels.
@@ -39,7 +41,7 @@ class Implementation:
     licence: str
     options: Callable[[int], Options]
     pixel_format: str = "yuv420p"
-    follows_bitrate: bool = False
+    follows: Literal["clock", "lower"] | None = None
     hardware: bool = False
     even_sizes: bool = True
     smallest_side: int = 2
@@ -156,23 +158,29 @@ def _amf_h264(bitrate_bps: int) -> Options:
 
 
 IMPLEMENTATIONS: Final[Mapping[VideoCodec, tuple[Implementation, ...]]] = {
-    "vp8": (Implementation("libvpx", "BSD-3-Clause", _vp8, even_sizes=False, smallest_side=1),),
+    "vp8": (
+        Implementation(
+            "libvpx", "BSD-3-Clause", _vp8, follows="clock", even_sizes=False, smallest_side=1
+        ),
+    ),
     "vp9": (
         Implementation("vp9_qsv", "driver", _qsv, "nv12", hardware=True),
-        Implementation("libvpx-vp9", "BSD-3-Clause", _vp9, even_sizes=False, smallest_side=1),
+        Implementation(
+            "libvpx-vp9", "BSD-3-Clause", _vp9, follows="clock", even_sizes=False, smallest_side=1
+        ),
     ),
     "av1": (
-        Implementation("av1_nvenc", "driver", _nvenc, follows_bitrate=True, hardware=True),
+        Implementation("av1_nvenc", "driver", _nvenc, hardware=True),
         Implementation("av1_qsv", "driver", _qsv, "nv12", hardware=True),
         Implementation("libsvtav1", "BSD-3-Clause-Clear", _svt_av1, smallest_side=64),
     ),
     "h264": (
-        Implementation("h264_nvenc", "driver", _nvenc_h264, follows_bitrate=True, hardware=True),
+        Implementation("h264_nvenc", "driver", _nvenc_h264, hardware=True),
         Implementation("h264_videotoolbox", "driver", _videotoolbox, hardware=True),
         Implementation("h264_qsv", "driver", _qsv_h264, "nv12", hardware=True),
         Implementation("h264_amf", "driver", _amf_h264, hardware=True),
         Implementation("libopenh264", "BSD-2-Clause", _openh264),
-        Implementation("libx264", "GPL-2.0-or-later", _x264, follows_bitrate=True),
+        Implementation("libx264", "GPL-2.0-or-later", _x264, follows="lower"),
     ),
 }
 """In the order in which they are tried: graphics cards, then permissive licences, then others."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-__all__ = ["LeakyBucket", "RateLadder"]
+__all__ = ["FASTEST_CLOCK", "SLOWEST_CLOCK", "LeakyBucket", "RateLadder"]
 
 _BETWEEN_STEPS_S: Final = 2.0
 _DOWN: Final = 0.9
@@ -12,6 +12,8 @@ _DOWN: Final = 0.9
 _UP_SOON, _UP_SOON_S = 1.5, 4.0
 _UP_LATER, _UP_LATER_S = 1.15, 10.0
 _WITH_KEYFRAME: Final = 0.05
+SLOWEST_CLOCK, FASTEST_CLOCK = 1 / 8, 4.0
+"""How far libvpx was measured to follow (docs/design/video.md)."""
 _SPARE: Final = 1.05
 """An encoder that keeps to its rate on average empties the bucket in the end."""
 _ROOM_S: Final = 0.5
@@ -34,17 +36,33 @@ class RateLadder:
         self.opened_bps = bitrate_bps
         self._opened_s = now_s
 
-    def is_due(self, bitrate_bps: int, now_s: float, *, keyframe: bool) -> bool:
-        """Whether to open it with ``bitrate_bps``; ``keyframe``: one is made in any case."""
+    def is_due(
+        self,
+        bitrate_bps: int,
+        now_s: float,
+        *,
+        keyframe: bool,
+        follows: Literal["clock", "lower"] | None = None,
+    ) -> bool:
+        """Whether to open it with ``bitrate_bps``; ``keyframe``: one is made in any case.
+
+        ``follows`` is what it can do otherwise (``encoders.Implementation``).
+        """
         ratio, since_s = bitrate_bps / self.opened_bps, now_s - self._opened_s
-        if since_s < _BETWEEN_STEPS_S:
+        if since_s < _BETWEEN_STEPS_S or (follows == "lower" and ratio <= 1):
             return False
+        if follows == "clock":
+            return not SLOWEST_CLOCK <= ratio <= FASTEST_CLOCK
         if keyframe:
             return abs(ratio - 1) > _WITH_KEYFRAME
         if ratio > 1:
             soon = ratio >= _UP_SOON and since_s >= _UP_SOON_S
             return soon or (ratio >= _UP_LATER and since_s >= _UP_LATER_S)
         return ratio < _DOWN
+
+    def clock(self, bitrate_bps: int) -> float:
+        """How fast time should go for an encoder that follows its clock."""
+        return min(max(bitrate_bps / self.opened_bps, SLOWEST_CLOCK), FASTEST_CLOCK)
 
 
 class LeakyBucket:
