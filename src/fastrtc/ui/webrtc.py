@@ -8,6 +8,7 @@ browsers are in ``line.py``.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Literal
 
@@ -191,8 +192,8 @@ class WebRTC(Component):
         return webrtc_id
 
     def postprocess(self, value: Any) -> Any:
-        """What a trigger returned, for the browser's side."""
-        return value if isinstance(value, str) else None
+        """What a trigger returned, for the browser's side, which tells one start from the next."""
+        return f"{value}:{secrets.token_hex(4)}" if value == wiring.START else None
 
     def api_info(self) -> dict[str, Any]:
         """The form of the value."""
