@@ -1,22 +1,27 @@
 """The user's own description of the library, its snippets run from the text itself.
 
 Snippets are taken out of tests/data/core-concepts.txt by the line they begin with; what a snippet
-leaves undefined (a handler, an index.html) is supplied here. Those for video, for a page and for
-the telephone run in the tests of the rooms that serve them.
+leaves undefined (a handler, process_frame, an index.html) is supplied here. Where Gradio is not
+installed a stand-in for its components is. Those for the page itself and for the telephone run in
+the tests of the rooms that serve them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
 
 from fastrtc import AdditionalOutputs, Stream
-from fastrtc.testing import MemoryClient
+from fastrtc.testing import MemoryClient, run
+from pictures import number_of, numbered
 from recorders import AsyncEcho
 
 LINES = (Path(__file__).parent / "data" / "core-concepts.txt").read_text().splitlines()
@@ -41,6 +46,68 @@ async def test_mount() -> None:
     exec(snippet("app = FastAPI()", "stream.mount(app)"), scope)
     async with client_of(scope["app"]) as client:
         assert (await client.post("/webrtc/offer", json={})).status_code == 422
+
+
+@pytest.fixture
+def gradio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Components: Gradio's own, or nearly nothing where Gradio is not installed."""
+    try:
+        import gradio  # noqa: F401
+    except ImportError:
+        module = ModuleType("gradio")
+        module.Slider = module.Number = lambda **_: object()  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "gradio", module)
+
+
+def video_snippet(number: int) -> str:
+    """The first or second stream of the text: from its imports to the end of Stream(...)."""
+    starts = [n for n, line in enumerate(LINES) if line.startswith("from fastrtc import Stream")]
+    begin = starts[number]
+    end = next(n for n in range(begin, len(LINES)) if LINES[n] == ")")
+    return "\n".join(LINES[begin : end + 1])
+
+
+@pytest.mark.usefixtures("gradio")
+def test_the_first_stream_flips_pictures() -> None:
+    scope: dict[str, Any] = {}
+    exec(video_snippet(0), scope)
+
+    async def check() -> None:
+        async with MemoryClient(scope["stream"]) as client:
+            await client.send_video([numbered(17)])
+            await client.listen(0.2)
+            (picture,) = client.seen()
+            assert number_of(np.flip(picture, axis=0)) == 17
+
+    run(check())
+
+
+@pytest.mark.usefixtures("gradio")
+def test_detection_with_inputs_and_outputs() -> None:
+    asked: list[float] = []
+
+    def process_frame(image: Any, conf_threshold: float) -> tuple[Any, int]:
+        asked.append(conf_threshold)
+        return image, 3
+
+    scope: dict[str, Any] = {"process_frame": process_frame}
+    exec(video_snippet(1), scope)
+    stream = scope["stream"]
+
+    async def check() -> None:
+        async with MemoryClient(stream, "me") as client:
+            await client.send_video([numbered(1)])
+            await client.listen(0.2)
+            stream.set_input("me", 0.7)
+            await client.send_video([numbered(2)])
+            await client.listen(0.2)
+            assert asked == [0.3, 0.7]
+            assert [number_of(picture) for picture in client.seen()] == [1, 2]
+            outputs = await stream.fetch_latest_output("me")
+            assert outputs.args == (3,)
+            assert stream.additional_outputs_handler(None, *outputs.args) == 3
+
+    run(check())
 
 
 class Thresholds(AsyncEcho):

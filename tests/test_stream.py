@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastrtc import Stream
+from fastrtc import Stream, VideoStreamHandler
 from fastrtc.testing import MemoryClient, run
 from recorders import AsyncEcho
 
@@ -25,7 +25,10 @@ class Forgetful(AsyncEcho):
     [
         (echo, {"mode": "both"}, "mode is 'both'; allowed: 'send-receive', 'receive', 'send'"),
         (echo, {"modality": "smell"}, "'audio-video'"),
-        (echo, {"modality": "video"}, "not available in this version"),
+        (AsyncEcho(), {"modality": "video"}, "takes a function of pictures"),
+        (echo, {"modality": "audio-video"}, "takes an AudioVideoStreamHandler"),
+        (AsyncEcho(), {"modality": "audio-video"}, "received a AsyncEcho"),
+        (VideoStreamHandler(echo), {}, "received a VideoStreamHandler"),
         (echo, {"concurrency_limit": 0}, "concurrency_limit is 0"),
         (echo, {"concurrency_limit": "two"}, "None \\(no limit\\)"),
         (echo, {"concurrency_limit": True}, "concurrency_limit is True"),

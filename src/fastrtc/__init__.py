@@ -23,10 +23,15 @@ if TYPE_CHECKING:
         get_twilio_turn_credentials,
     )
     from fastrtc.errors import WebRTCError
+    from fastrtc.handlers.audio_video import (
+        AsyncAudioVideoStreamHandler,
+        AudioVideoStreamHandler,
+    )
     from fastrtc.handlers.base import AsyncStreamHandler, StreamHandler
     from fastrtc.handlers.outputs import AdditionalOutputs, AudioEmitType, CloseStream
     from fastrtc.handlers.reply_on_pause import ReplyOnPause
     from fastrtc.handlers.reply_on_stopwords import ReplyOnStopWords
+    from fastrtc.handlers.video import VideoEmitType, VideoStreamHandler
     from fastrtc.handlers.waiting import wait_for_item
     from fastrtc.session.context import Context, Warning, get_current_context
     from fastrtc.settings import configure
@@ -48,8 +53,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "AdditionalOutputs": "handlers.outputs",
     "AlgoOptions": "turns.options",
+    "AsyncAudioVideoStreamHandler": "handlers.audio_video",
     "AsyncStreamHandler": "handlers.base",
     "AudioEmitType": "handlers.outputs",
+    "AudioVideoStreamHandler": "handlers.audio_video",
     "CartesiaTTSOptions": "speech.cartesia",
     "CloseStream": "handlers.outputs",
     "Context": "session.context",
@@ -64,6 +71,8 @@ _HOMES = {
     "Stream": "stream",
     "StreamHandler": "handlers.base",
     "UIArgs": "types",
+    "VideoEmitType": "handlers.video",
+    "VideoStreamHandler": "handlers.video",
     "Warning": "session.context",
     "WebRTC": "ui",
     "WebRTCData": "types",
@@ -95,8 +104,10 @@ _HOMES = {
 __all__ = [
     "AdditionalOutputs",
     "AlgoOptions",
+    "AsyncAudioVideoStreamHandler",
     "AsyncStreamHandler",
     "AudioEmitType",
+    "AudioVideoStreamHandler",
     "CartesiaTTSOptions",
     "CloseStream",
     "Context",
@@ -111,6 +122,8 @@ __all__ = [
     "Stream",
     "StreamHandler",
     "UIArgs",
+    "VideoEmitType",
+    "VideoStreamHandler",
     "Warning",
     "WebRTC",
     "WebRTCData",

@@ -111,11 +111,15 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "get_tts_model": "fastrtc.speech.tts",
     },
     "fastrtc.tracks": {
+        "AsyncAudioVideoStreamHandler": "fastrtc.handlers.audio_video",
         "AsyncStreamHandler": "fastrtc.handlers.base",
         "AudioEmitType": "fastrtc.handlers.outputs",
+        "AudioVideoStreamHandler": "fastrtc.handlers.audio_video",
         "EmitType": "fastrtc.handlers.outputs:AudioEmitType",
         "StreamHandler": "fastrtc.handlers.base",
         "StreamHandlerBase": "fastrtc.handlers.base",
+        "VideoEmitType": "fastrtc.handlers.video",
+        "VideoStreamHandler": "fastrtc.handlers.video",
     },
     "fastrtc.webrtc": {
         "StreamHandler": "fastrtc.handlers.base",

@@ -10,7 +10,6 @@ from typing import Any
 
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.signature import InputsFit, is_async_callable
-from fastrtc.types import AudioInput
 
 __all__ = ["FrameFunction", "SourceFunction"]
 
@@ -31,7 +30,7 @@ class FrameFunction(StreamHandlerBase):
         """Names of inputs without a default that have not arrived."""
         return self._fit.missing(len(self.latest_args) - 1)
 
-    def call(self, frame: AudioInput) -> Any:
+    def call(self, frame: Any) -> Any:
         """Calls the function; returns whatever it returns, generators and coroutines too."""
         inputs = self.latest_args
         if len(inputs) == 1:

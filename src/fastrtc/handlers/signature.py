@@ -53,7 +53,7 @@ class InputsFit:
             name = getattr(fn, "__name__", type(fn).__name__)
             raise ValueError(
                 f"{name}() takes no positional argument; it is called with "
-                "(rate, samples) first, then the inputs"
+                "(rate, samples), or a picture, first, then the inputs"
             )
         inputs = positional[leading:]
         return cls(

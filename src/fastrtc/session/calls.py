@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 from fastrtc.handlers.base import AsyncStreamHandler, StreamHandlerBase
 from fastrtc.types import AudioInput
 
-__all__ = ["Raised", "call_each", "overrides", "quietly", "runs_on_loop"]
+__all__ = [
+    "Raised",
+    "call_each",
+    "closer_of",
+    "is_iterator",
+    "is_unfinished",
+    "overrides",
+    "quietly",
+    "runs_on_loop",
+]
 
 logger = logging.getLogger("fastrtc")
 
@@ -69,3 +78,22 @@ def quietly(close: Callable[[], Any]) -> Callable[[], None]:
             logger.exception("a generator raised while it was closed at the end of its session")
 
     return run
+
+
+def closer_of(items: object) -> Callable[[], None]:
+    """:func:`quietly` for an iterator, which may have no ``close``."""
+    return quietly(getattr(items, "close", _nothing))
+
+
+def is_iterator(value: object) -> bool:
+    """Whether a call returned an iterator of outputs, sync or async."""
+    return hasattr(value, "__next__") or hasattr(value, "__anext__")
+
+
+def is_unfinished(value: object) -> bool:
+    """Whether what a call returned is still to be awaited or iterated."""
+    return inspect.isawaitable(value) or is_iterator(value)
+
+
+def _nothing() -> None:
+    """Closes an iterator that needs no closing."""

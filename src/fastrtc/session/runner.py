@@ -16,10 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 from fastrtc.errors import InputsTimeout, OutputError
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.functions import FrameFunction, SourceFunction
-from fastrtc.session.calls import Raised, call_each, overrides, quietly, runs_on_loop
+from fastrtc.session.calls import (
+    Raised,
+    call_each,
+    closer_of,
+    is_iterator,
+    overrides,
+    runs_on_loop,
+)
 from fastrtc.session.failures import Failures
+from fastrtc.session.idle import Idle
 from fastrtc.session.inbound import InboundAudio
 from fastrtc.session.playout import Playout
+from fastrtc.session.video import video_of
 from fastrtc.session.workers import Lane
 from fastrtc.types import StreamMode
 
@@ -59,8 +68,9 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lanes: list[Lane] = []
         self.inbound = InboundAudio(session.loop, 2 if handler.expected_layout == "stereo" else 1)
-        self._emit_waiter: asyncio.Future[None] | None = None
-        self._text_waiter: asyncio.Future[None] | None = None
+        self.video = video_of(session, self, handler, mode)
+        self._emit_idle = Idle(session.loop)
+        self._text_idle = Idle(session.loop)
         self._resumed: asyncio.Future[None] | None = None
         self._begun: asyncio.Future[None] | None = None
         self._texts: deque[tuple[str, str]] = deque(maxlen=TEXTS_BOUND)
@@ -76,25 +86,29 @@ class Runner:
         handler = self._handler
         if overrides(handler, "start_up"):
             self._begun = self._loop.create_future()
-            self._spawn(self._start_up())
-        if isinstance(handler, FrameFunction):
-            self._spawn(self._call_per_frame(handler))
-        elif isinstance(handler, SourceFunction):
+            self.spawn(self._start_up())
+        if self.video is not None:
+            self.video.start()
+        if isinstance(handler, SourceFunction):
             self.inbound.close()
-            self._spawn(self._play_source(handler))
-        else:
-            self._spawn(self._receive())
-            self._spawn(self._emit())
+            self.spawn(self._play_source(handler))
+        elif not isinstance(handler, FrameFunction):
+            if self._mode == "receive":
+                self.inbound.close()
+            else:
+                self.spawn(self._receive())
+            if self._mode != "send" or self.video is None:
+                self.spawn(self._emit())
+        elif self.video is None:
+            self.spawn(self._call_per_frame(handler))
         if self._takes_texts:
-            self._spawn(self._hand_over_texts())
+            self.spawn(self._hand_over_texts())
 
     def text(self, method: str, text: str) -> None:
         """Text from the client for ``on_message``, or a digit for ``on_dtmf``."""
         if self._takes_texts:
             self._texts.append((method, text))
-        waiter, self._text_waiter = self._text_waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        self._text_idle.wake()
 
     def pause(self) -> None:
         """The client is not heard: ``emit`` is not asked until :meth:`resume`."""
@@ -108,12 +122,10 @@ class Runner:
             resumed.set_result(None)
 
     def wake(self) -> None:
-        """Something happened that an idle ``emit`` may have been waiting for."""
-        waiter = self._emit_waiter
-        if waiter is not None:
-            self._emit_waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+        """Something happened that an idle emit method may have been waiting for."""
+        if self.video is not None:
+            self.video.wake()
+        self._emit_idle.wake()
 
     def finish(self, then: Callable[[], None], grace_s: float) -> None:
         """Asks the handler for nothing more; calls ``then`` once everything was played out."""
@@ -130,7 +142,7 @@ class Runner:
             await asyncio.sleep(grace_s)
             then()
 
-        self._spawn(play_out())
+        self.spawn(play_out())
 
     def adopt(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Runs a coroutine that shall not outlive the session; the caller takes its result."""
@@ -185,7 +197,7 @@ class Runner:
             return method()
 
         try:
-            result = await self._lane().call(begin)
+            result = await self.lane().call(begin)
             if inspect.isawaitable(result):
                 await result
         except Exception as error:  # noqa: BLE001
@@ -193,12 +205,12 @@ class Runner:
             self.failures.failed("start_up", error)
 
     async def _receive(self) -> None:
-        await self._begin()
+        await self.begun()
         receive: Any = self._handler.receive_entry()
         failures = self.failures
         inbound = self.inbound
-        emit_waits = self.wake
-        lane = None if inspect.iscoroutinefunction(receive) else self._lane()
+        idle = self._emit_idle
+        lane = None if inspect.iscoroutinefunction(receive) else self.lane()
         while True:
             if not inbound:
                 await inbound.wait()
@@ -212,19 +224,18 @@ class Runner:
                         failures.succeeded("receive")
                 except Exception as error:  # noqa: BLE001
                     failures.failed("receive", error)
-            if self._emit_waiter is not None:
-                emit_waits()
+            if idle.waiter is not None:
+                idle.wake()
 
     async def _emit(self) -> None:
-        await self._begin()
+        await self.begun()
         emit: Any = self._handler.emit_entry()
         failures = self.failures
         put = self.playout.put
-        lane = None if inspect.iscoroutinefunction(emit) else self._lane()
+        lane = None if inspect.iscoroutinefunction(emit) else self.lane()
         outputs = 0
         while not self._ending:
-            if self._resumed is not None:
-                await asyncio.shield(self._resumed)
+            await self.heard()
             try:
                 output = await (emit() if lane is None else lane.call(emit))
                 if inspect.isawaitable(output):
@@ -236,25 +247,16 @@ class Runner:
                 failures.failed("emit", error)
                 more = False
             if not more:
-                await self._nothing_to_say()
+                await self._emit_idle.rest(IDLE_EMIT_S)
                 continue
             await self.playout.room()
             outputs += 1
             if outputs % OUTPUTS_BETWEEN_YIELDS == 0:
                 await asyncio.sleep(0)
 
-    async def _nothing_to_say(self) -> None:
-        self._emit_waiter = waiter = self._loop.create_future()
-        timer = self._loop.call_later(IDLE_EMIT_S, _resolve, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._emit_waiter = None
-
     async def _call_per_frame(self, handler: FrameFunction) -> None:
-        await self._begin()
-        lane = self._lane()
+        await self.begun()
+        lane = self.lane()
         asked = False
         while not self._ending:
             await self.inbound.wait()
@@ -279,19 +281,19 @@ class Runner:
                     self.failures.failed("the handler function", error)
 
     async def _play_source(self, handler: SourceFunction) -> None:
-        lane = self._lane()
+        lane = self.lane()
         try:
             if handler.wants_inputs and not handler.args_set.is_set():
                 await handler.wait_for_args()
             result = handler.call() if handler.is_async else await lane.call(handler.call)
             if inspect.isawaitable(result):
                 result = await result
-            if not (hasattr(result, "__next__") or hasattr(result, "__anext__")):
+            if not is_iterator(result):
                 raise OutputError(
                     f"the handler function of a stream in mode 'receive' returned a "
                     f"{type(result).__name__}; it has to be a generator function: use yield"
                 )
-            await self._deliver(result, lane)
+            await (self._deliver if self.video is None else self.video.play)(result, lane)
         except InputsTimeout as error:
             self.failures.failed("waiting for inputs", error)
         except Exception as error:  # noqa: BLE001
@@ -299,12 +301,11 @@ class Runner:
         self._session.finish("Stream ended")
 
     async def _hand_over_texts(self) -> None:
-        await self._begin()
-        lane = self._lane()
+        await self.begun()
+        lane = self.lane()
         while True:
             if not self._texts:
-                self._text_waiter = waiter = self._loop.create_future()
-                await waiter
+                await self._text_idle.rest()
                 continue
             name, text = self._texts.popleft()
             method = getattr(self._handler, name)
@@ -333,17 +334,15 @@ class Runner:
                 await items.aclose()
 
     async def _deliver_sync(self, items: Iterator[Any], lane: Lane) -> None:
-        close = quietly(getattr(items, "close", _nothing))
         try:
             while (item := await lane.call(next, items, _END)) is not _END:
                 await self._deliver_item(item)
         except asyncio.CancelledError:
-            self.abandoned_calls += lane.finish(close)
+            self.abandoned_calls += lane.finish(closer_of(items))
             raise
 
     async def _deliver_item(self, item: Any) -> None:
-        if self._resumed is not None:
-            await asyncio.shield(self._resumed)
+        await self.heard()
         try:
             more = item is not None and self.playout.put(item)
         except OutputError as error:
@@ -360,22 +359,30 @@ class Runner:
             if runs_on_loop(self._handler, method):
                 result = method(*args)
             else:
-                result = await (lane or self._lane()).call(method, *args)
+                result = await (lane or self.lane()).call(method, *args)
             if inspect.isawaitable(result):
                 await result
         except Exception as error:  # noqa: BLE001
             self.failures.failed(name, error)
 
-    async def _begin(self) -> None:
+    async def begun(self) -> None:
+        """Returns once ``start_up`` has begun."""
         if self._begun is not None:
             await asyncio.shield(self._begun)
 
-    def _lane(self) -> Lane:
+    async def heard(self) -> None:
+        """Returns once the client is heard."""
+        if self._resumed is not None:
+            await asyncio.shield(self._resumed)
+
+    def lane(self) -> Lane:
+        """A lane that ends with the session."""
         lane = Lane(self._loop, self._session.variables)
         self._lanes.append(lane)
         return lane
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Runs one of the session's own tasks; what it raises is a failure."""
         task = self._loop.create_task(coroutine, context=self._session.variables.copy())
         self._tasks.add(task)
         task.add_done_callback(self._over)
@@ -397,10 +404,6 @@ class Runner:
                 self.failures.succeeded(name)
         except Exception as error:  # noqa: BLE001
             self.failures.failed(name, error)
-
-
-def _nothing() -> None:
-    """Closes an iterator that needs no closing."""
 
 
 def _resolve(waiter: asyncio.Future[None]) -> None:

@@ -93,6 +93,7 @@ class Session:
         self.variables.run(current_context.set, Context(id, websocket, self, principal))
         self.runner = Runner(self, handler, mode)
         self.on_audio = self.runner.inbound.put
+        self.video = self.runner.video
 
     def __repr__(self) -> str:
         return f"<Session {self.id!r} {self.state}>"
@@ -357,6 +358,8 @@ class Session:
             "messages_lost": self._texts.lost,
             "calls_abandoned": self.runner.abandoned_calls,
         }
+        if self.video is not None:
+            own.update(self.video.stats())
         return own if self._transport is None else {**own, **self._transport.stats()}
 
     # Inside.

@@ -5,11 +5,14 @@ The protocol stands here, with its user, so that the session imports no transpor
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from fastrtc.audio.convert import AudioChunk
 
-__all__ = ["Stats", "Transport"]
+if TYPE_CHECKING:
+    from fastrtc.video.picture import Picture
+
+__all__ = ["InboundPicture", "Stats", "Transport", "VideoWay"]
 
 Stats: TypeAlias = dict[str, float | int | str]
 """Counters and gauges by name; units are in the names."""
@@ -48,3 +51,35 @@ class Transport(Protocol):
 
     def stats(self) -> Stats:
         """A snapshot; also after the end."""
+
+
+class InboundPicture(NamedTuple):
+    """A picture from the client, still encoded.
+
+    Attributes:
+        data: what the transport's own :meth:`VideoWay.decode` takes.
+        rtp_time: the client's, 90 kHz ticks.
+        arrived_s: when its first byte came, on the loop's clock.
+        contiguous: nothing was lost before it.
+    """
+
+    data: Any
+    rtp_time: int
+    arrived_s: float
+    contiguous: bool = True
+
+
+class VideoWay(Protocol):
+    """How pictures get in and out over one transport, which gives it to ``Session.video`` before
+    the session begins, and calls ``Session.video.on_picture`` on the loop.
+
+    Both methods are called in worker threads, each by one thread at a time.
+    """
+
+    def decode(self, arrival: InboundPicture) -> list[Picture]:
+        """The pictures in what arrived; none when it makes no sense without what was lost, and
+        then the client is asked to begin anew. Gets all that arrives, in order."""
+
+    def send(self, picture: Picture, rtp_time: int) -> bool:
+        """Sends a picture; ``rtp_time`` in 90 kHz ticks. False when it is left out: the way is
+        too narrow at the moment, or has ended."""

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from fastrtc.errors import HandlerError
 from fastrtc.handlers.base import StreamHandlerBase
+from fastrtc.session.frame_clock import CLOCK_RATE_HZ
 from fastrtc.session.session import Session
+from fastrtc.session.transport import InboundPicture
 from fastrtc.stream import Stream
-from fastrtc.transports.memory import MemoryTransport, Played
+from fastrtc.transports.memory import MemoryTransport, Played, Shown
 
 __all__ = ["MemoryClient"]
 
@@ -113,6 +117,36 @@ class MemoryClient:
         length = round(duration_s * self.handler.input_sample_rate) * channels
         await self.send_audio(np.zeros(length, np.int16))
 
+    async def send_video(
+        self, pictures: Iterable[npt.NDArray[np.uint8]], fps: float = 30.0
+    ) -> None:
+        """Shows something in real (virtual) time, ``fps`` pictures each second.
+
+        No codec stands between: the handler gets what a perfect one would leave.
+
+        Args:
+            pictures: uint8 of shape ``(height, width, 3)`` in BGR order.
+            fps: pictures per second.
+
+        Raises:
+            HandlerError: the stream has no video.
+            OutputError: a picture is of another form.
+        """
+        from fastrtc.video.picture import Picture
+
+        video = self.session.video
+        if video is None:
+            raise HandlerError("the stream has no video; its modality is 'audio'")
+        loop = self.session.loop
+        start_s = loop.time()
+        for number, picture in enumerate(pictures, start=1):
+            if self.session.state == "closed":
+                return
+            rtp_time = round(loop.time() * CLOCK_RATE_HZ)
+            data = Picture.from_array(picture, "bgr24")
+            video.on_picture(InboundPicture(data, rtp_time, loop.time()))
+            await asyncio.sleep(start_s + number / fps - loop.time())
+
     async def send_message(self, message: str | dict[str, Any]) -> None:
         """Sends text, or a dict as JSON, over the data channel."""
         self.session.on_message(message if isinstance(message, str) else json.dumps(message))
@@ -163,6 +197,15 @@ class MemoryClient:
                 frames = round(share * len(played.audio.samples) / played.audio.channels)
                 parts.append(played.audio.samples[: frames * played.audio.channels])
         return np.concatenate(parts) if parts else np.zeros(0, np.int16)
+
+    @property
+    def shown(self) -> list[Shown]:
+        """All pictures that the client was sent."""
+        return self._transport.shown
+
+    def seen(self) -> list[npt.NDArray[np.uint8]]:
+        """:attr:`shown` as arrays: uint8 of shape ``(height, width, 3)`` in BGR order."""
+        return [shown.picture.to_array("bgr24") for shown in self.shown]
 
     async def disconnect(self) -> None:
         """Vanishes without a word, as in a tunnel."""

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastrtc.audio.convert import AudioChunk
-from fastrtc.session.transport import Stats
+from fastrtc.session.transport import InboundPicture, Stats
 
 if TYPE_CHECKING:
     from fastrtc.session.session import Session
+    from fastrtc.video.picture import Picture
 
-__all__ = ["MemoryTransport", "Played"]
+__all__ = ["MemoryTransport", "Played", "Shown"]
 
 
 @dataclass
@@ -39,6 +40,21 @@ class Played:
         return self.at_s + self.audio.duration_s
 
 
+@dataclass
+class Shown:
+    """A picture that the client was sent.
+
+    Attributes:
+        at_s: when, on the loop's clock.
+        rtp_time: the time it carries, in 90 kHz ticks.
+        picture: itself.
+    """
+
+    at_s: float
+    rtp_time: int
+    picture: Picture
+
+
 class MemoryTransport:
     """Plays into a list, sends messages into a list.
 
@@ -49,6 +65,7 @@ class MemoryTransport:
 
     Attributes:
         played: everything that was or will be sent.
+        shown: all pictures that were sent.
         channel_open: whether text can be sent.
     """
 
@@ -59,6 +76,7 @@ class MemoryTransport:
     ) -> None:
         self.session = session
         self.played: list[Played] = []
+        self.shown: list[Shown] = []
         self.channel_open = True
         self.closed = False
         self._on_text = on_text
@@ -66,6 +84,8 @@ class MemoryTransport:
         self._end_s = 0.0
         self._cleared_at = 0
         self._texts = 0
+        if session.video is not None:
+            session.video.open(self)
 
     def play(self, audio: AudioChunk) -> None:
         """Puts audio behind what is queued."""
@@ -106,6 +126,16 @@ class MemoryTransport:
         self._end_s = min(self._end_s, now_s)
         self._cleared_at = len(self.played)
         return sent_s
+
+    def decode(self, arrival: InboundPicture) -> list[Picture]:
+        """Pictures come as they are; those before which something was lost are none the worse."""
+        return [arrival.data]
+
+    def send(self, picture: Picture, rtp_time: int) -> bool:
+        """Shows the client a picture."""
+        if not self.closed:
+            self.shown.append(Shown(self._now(), rtp_time, picture))
+        return not self.closed
 
     def send_message(self, text: str) -> bool:
         """Gives the client a text."""

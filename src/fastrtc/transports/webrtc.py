@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastrtc.errors import InvalidCandidate, InvalidSdp, OfferRefused, UnsupportedMedia
 from fastrtc.transports.base import Allowed
 from fastrtc.transports.media_plane import LoopHub, loop_hub, media_plane
+from fastrtc.transports.webrtc_video import WebRTCVideo
 
 if TYPE_CHECKING:
     from fastrtc._core import Peer
@@ -35,6 +36,9 @@ AUDIO: Final = 0
 TEXT: Final = 1
 STATE: Final = 2
 ANSWER: Final = 3
+VIDEO: Final = 4
+KEYFRAME_REQUEST: Final = 5
+BITRATE: Final = 6
 WARNING: Final = 7
 
 
@@ -144,7 +148,7 @@ class WebRTCDoor:
             raise _refusal(*error.args) from None
         for warning in peer.warnings:
             logger.warning("ICE server gave no address: %s", warning)
-        return PendingConnection(peer, hub)
+        return PendingConnection(peer, hub, None if bitrate is None else int(bitrate))
 
 
 def _refusal(kind: str, message: str) -> OfferRefused:
@@ -159,15 +163,16 @@ class PendingConnection:
         fingerprint: the client's DTLS fingerprint.
     """
 
-    def __init__(self, peer: Peer, hub: LoopHub) -> None:
+    def __init__(self, peer: Peer, hub: LoopHub, max_bitrate_bps: int | None) -> None:
         self._peer = peer
         self._hub = hub
+        self._max_bitrate_bps = max_bitrate_bps
         self.answer_sdp = peer.answer
         self.fingerprint = peer.fingerprint
 
     def attach(self, session: Session) -> WebRTCTransport:
         """Starts media: from now on events reach the session."""
-        return WebRTCTransport(self._peer, self._hub, session)
+        return WebRTCTransport(self._peer, self._hub, session, self._max_bitrate_bps)
 
     def discard(self) -> None:
         """The offer is refused after all."""
@@ -179,12 +184,19 @@ class WebRTCTransport:
 
     name = "webrtc"
 
-    def __init__(self, peer: Peer, hub: LoopHub, session: Session) -> None:
+    def __init__(
+        self, peer: Peer, hub: LoopHub, session: Session, max_bitrate_bps: int | None
+    ) -> None:
         self._peer = peer
         self._hub = hub
         self._session = session
         self._answers: dict[int, asyncio.Future[str]] = {}
         self._closed = False
+        self._video = (
+            WebRTCVideo(peer, session.video, session.loop.time, max_bitrate_bps)
+            if session.video is not None
+            else None
+        )
         hub.add(peer.id, self)
         peer.start()
 
@@ -205,6 +217,12 @@ class WebRTCTransport:
                 session.on_closed(detail)
         elif kind == ANSWER:
             self._answered(content, *detail)
+        elif self._video is not None and kind == VIDEO:
+            self._video.on_frame(content, detail)
+        elif self._video is not None and kind == KEYFRAME_REQUEST:
+            self._video.on_keyframe_request()
+        elif self._video is not None and kind == BITRATE:
+            self._video.on_bitrate(detail)
         elif kind == WARNING:
             logger.warning("session %s: %s", session.id, content)
 
@@ -240,7 +258,10 @@ class WebRTCTransport:
 
     def stats(self) -> Stats:
         """The media plane's counters, renewed every second."""
-        return dict(self._peer.stats())
+        found: Stats = dict(self._peer.stats())
+        if self._video is not None:
+            found.update(self._video.stats())
+        return found
 
     def add_candidate(self, candidate: str) -> None:
         """Takes a trickled candidate.
@@ -276,6 +297,8 @@ class WebRTCTransport:
         if answer is None or answer.done():
             return
         if sdp is not None:
+            if self._video is not None:
+                self._video.on_answer(sdp)
             answer.set_result(sdp)
         elif error is not None:
             answer.set_exception(_refusal(*error))
@@ -283,6 +306,9 @@ class WebRTCTransport:
     def _end(self) -> None:
         self._closed = True
         self._hub.remove(self._peer.id)
+        if self._video is not None:
+            # Not here, because it waits for a picture that is being encoded.
+            self._session.lane().call(self._video.close)
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(InvalidSdp("the connection ended"))
