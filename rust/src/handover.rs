@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
 
@@ -91,6 +92,8 @@ pub struct Mailbox {
     /// Whether the mailbox already stands in the hub's list.
     listed: AtomicBool,
     started: AtomicBool,
+    /// Audio is announced once so much of it waits, in microseconds.
+    bundle_us: AtomicU64,
     dropped_audio: AtomicU64,
     dropped_video: AtomicU64,
     dropped_text: AtomicU64,
@@ -107,6 +110,7 @@ impl Mailbox {
             control: Mutex::new(VecDeque::new()),
             listed: AtomicBool::new(false),
             started: AtomicBool::new(false),
+            bundle_us: AtomicU64::new(0),
             dropped_audio: AtomicU64::new(0),
             dropped_video: AtomicU64::new(0),
             dropped_text: AtomicU64::new(0),
@@ -118,6 +122,17 @@ impl Mailbox {
         self.started.store(true, Ordering::Release);
         self.announce();
         self.hub.raise();
+    }
+
+    /// Audio waits until there is `span` of it, so that it wakes the event loop less often.
+    /// Anything else that is announced takes it along.
+    pub fn bundle_audio(self: &Arc<Self>, span: Duration) {
+        let span_us = span.as_micros().try_into().unwrap_or(u64::MAX);
+        let before_us = self.bundle_us.swap(span_us, Ordering::AcqRel);
+        if span_us < before_us && self.is_started() && !self.audio.is_empty() {
+            self.announce();
+            self.hub.raise();
+        }
     }
 
     /// Where its events are collected.
@@ -139,8 +154,13 @@ impl Mailbox {
     pub fn push(self: &Arc<Self>, event: Event) {
         match event {
             Event::Audio(pcm) => {
+                let frame_us = pcm.duration().as_micros() as u64;
                 if self.audio.force_push(pcm).is_some() {
                     self.dropped_audio.fetch_add(1, Ordering::Relaxed);
+                }
+                let waiting_us = self.audio.len() as u64 * frame_us;
+                if waiting_us < self.bundle_us.load(Ordering::Acquire) {
+                    return;
                 }
             }
             Event::Video(frame) => {
@@ -345,6 +365,37 @@ mod tests {
         mailbox.push(pcm(1));
         assert!(drained(&hub).is_empty());
         mailbox.start();
+        assert_eq!(drained(&hub).len(), 1);
+    }
+
+    #[test]
+    fn bundled_audio_waits_for_its_span_or_for_something_else() {
+        let hub = Arc::new(Hub::new().unwrap());
+        let mailbox = Arc::new(Mailbox::new(7, Arc::clone(&hub)));
+        mailbox.start();
+        let frame = || {
+            Event::Audio(Pcm {
+                samples: vec![0; 960],
+                rate_hz: 48_000,
+                channels: 1,
+            })
+        };
+        assert!(drained(&hub).is_empty());
+        mailbox.bundle_audio(Duration::from_millis(60));
+        mailbox.push(frame());
+        mailbox.push(frame());
+        assert!(!mailbox.is_listed());
+        assert!(drained(&hub).is_empty());
+        mailbox.push(frame());
+        assert!(mailbox.is_listed());
+        assert_eq!(drained(&hub).len(), 3);
+        mailbox.push(frame());
+        mailbox.push(Event::Text("now".into()));
+        assert_eq!(drained(&hub).len(), 2);
+        mailbox.push(frame());
+        mailbox.bundle_audio(Duration::ZERO);
+        assert_eq!(drained(&hub).len(), 1);
+        mailbox.push(frame());
         assert_eq!(drained(&hub).len(), 1);
     }
 

@@ -146,6 +146,10 @@ class Peer:
     def queued_s(self) -> float: ...
     @property
     def sent_s(self) -> float: ...
+    def bundle_audio(self, span_s: float) -> None:
+        """Audio waits until there are ``span_s`` of it, 0 to have it as it comes. Any other event
+        takes along what waits."""
+
     @property
     def channel_open(self) -> bool: ...
     def send_text(self, text: str) -> bool:

@@ -8,6 +8,7 @@
 //! *ticks*, the 48 kHz RTP clock of Opus (RFC 7587), for where a sample lies in the stream.
 
 use std::fmt;
+use std::time::Duration;
 
 pub mod feed;
 pub mod inbound;
@@ -44,6 +45,11 @@ impl Pcm {
     /// How many samples each channel holds.
     pub fn frames(&self) -> usize {
         self.samples.len() / usize::from(self.channels.max(1))
+    }
+
+    /// How long it sounds.
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.frames() as f64 / f64::from(self.rate_hz.max(1)))
     }
 }
 

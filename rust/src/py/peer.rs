@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
@@ -88,6 +89,13 @@ impl PyPeer {
     #[getter]
     fn sent_s(&self) -> f64 {
         self.accepted.link.playout.sent_s()
+    }
+
+    fn bundle_audio(&self, span_s: f64) -> PyResult<()> {
+        let span = Duration::try_from_secs_f64(span_s)
+            .map_err(|error| PyValueError::new_err(format!("span_s is {span_s}: {error}")))?;
+        self.accepted.link.mailbox.bundle_audio(span);
+        Ok(())
     }
 
     #[getter]

@@ -39,6 +39,9 @@ class Hearing:
 
     Attributes:
         on_event: takes what the detector finds, in order.
+        on_calm: told when nobody has spoken for a while, so that audio may come in larger pieces,
+            and when that is over.
+        is_awaited: whether speech is to be noticed at once, however long nobody has spoken.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Hearing:
         channels: int,
     ) -> None:
         self.on_event: Callable[[Event], None] = _ignore
+        self.on_calm: Callable[[bool], None] = _ignore
+        self.is_awaited: Callable[[], bool] = bool
         self.audio = TurnAudio(rate_hz, channels)
         self.detector = settings.detector()
         self._session = session
@@ -60,6 +65,7 @@ class Hearing:
         self._heard_at_s = 0.0
         self._mute_timer: asyncio.TimerHandle | None = None
         self._has_failed = False
+        self._is_calm = False
         self._closed = False
 
     @property
@@ -126,6 +132,14 @@ class Hearing:
             self._watch_for_muteness(MUTE_S)
         self.on_event(event)
 
+    def set_pace(self) -> None:
+        """Finds whether it is calm; also called when that may have changed from outside."""
+        is_quiet = self._feed is not None and self._feed.is_relaxed
+        is_calm = is_quiet and not self.is_awaited()
+        if is_calm != self._is_calm:
+            self._is_calm = is_calm
+            self.on_calm(is_calm)
+
     def forget(self) -> None:
         """Lets go of audio that no turn can need."""
         needed_s = self.detector.candidate_s - self._settings.preroll_s
@@ -138,13 +152,17 @@ class Hearing:
             feed = self._feed = open_vad(
                 self._model,
                 audio.rate_hz,
-                deliver=self.on_windows,
+                deliver=self._take_windows,
                 on_error=self._on_error,
                 options=self._settings.model_options,
                 span_s=self._settings.algo.audio_chunk_duration,
             )
         audio.push(samples)
         feed.push(mono(samples, audio.channels))
+
+    def _take_windows(self, probabilities: list[float]) -> None:
+        self.on_windows(probabilities)
+        self.set_pace()
 
     def _on_error(self, error: BaseException) -> None:
         """The model may be asked once more; without one a session is deaf, and ends."""
@@ -183,5 +201,5 @@ class Hearing:
         self._watch_for_muteness(FILL_S)
 
 
-def _ignore(event: Event) -> None:
+def _ignore(news: Any) -> None:
     """Before somebody wants to know."""

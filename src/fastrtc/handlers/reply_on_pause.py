@@ -34,6 +34,8 @@ from fastrtc.wire.messages import create_message
 
 __all__ = ["ReplyOnPause"]
 
+CALM_SPAN_S: Final = 0.16
+"""In how large pieces audio comes while nobody speaks: five windows of the model."""
 LONGEST_CHUNK_S: Final = 10.0
 """How much stereo is kept before a turn of a subclass has begun."""
 
@@ -184,9 +186,7 @@ class ReplyOnPause(StreamHandler):
             self._turns.close()
 
     def receive_entry(self) -> Callable[[AudioInput], Any]:
-        if any(self._overrides(name) for name in ("receive", "process_audio", "determine_pause")):
-            return self.receive
-        return self._receive_on_loop
+        return self._receive_on_loop if self._is_fed_on_loop else self.receive
 
     def emit_entry(self) -> Callable[[], Any]:
         if self._overrides("emit"):
@@ -330,6 +330,11 @@ class ReplyOnPause(StreamHandler):
         """An answer was closed before anything of it counted."""
         self._calls.put_back()
 
+    def on_calm(self, is_calm: bool) -> None:
+        """Nobody has spoken for a while; or that is over."""
+        if self._is_fed_on_loop:
+            self.session.bundle_audio(CALM_SPAN_S if is_calm else 0.0)
+
     def on_started(self) -> None:
         """The user has started to speak."""
         self.state.started_talking = True
@@ -367,6 +372,11 @@ class ReplyOnPause(StreamHandler):
             self._at_reply_end = False
 
     # Inside.
+
+    @property
+    def _is_fed_on_loop(self) -> bool:
+        """Whether no code of a subclass sees the frames."""
+        return not any(map(self._overrides, ("receive", "process_audio", "determine_pause")))
 
     async def _receive_on_loop(self, frame: AudioInput) -> None:
         self.turns.listen(frame[1].reshape(-1))

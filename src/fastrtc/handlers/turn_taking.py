@@ -49,6 +49,8 @@ class TurnTaker:
         self._settings = settings
         self._hearing = hearing
         hearing.on_event = self.on_event
+        hearing.on_calm = host.on_calm
+        hearing.is_awaited = lambda: self.is_speaking
         self._loop = session.loop
         self._kept: list[Samples] = []
         self._answered: list[Samples] = []
@@ -357,6 +359,7 @@ class TurnTaker:
         reply.passage = self._session.begin_passage(self._settings.resume_after_s is not None)
         reply.release()
         self._reply = reply
+        self._hearing.set_pace()
         self._host.on_responding(True)
         if self._news is not None and not self._news.done():
             self._news.set_result(None)

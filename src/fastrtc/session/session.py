@@ -223,6 +223,11 @@ class Session:
         """Sends what :meth:`hold` took back, from where it stopped. On the loop."""
         self.runner.playout.resume()
 
+    def bundle_audio(self, span_s: float) -> None:
+        """See :meth:`Transport.bundle_audio`. On the loop."""
+        if self._transport is not None:
+            self._transport.bundle_audio(span_s)
+
     def lane(self) -> Lane:
         """A way to call sync user code beside the loop, with the caller's context variables."""
         return Lane(self.loop, contextvars.copy_context())

@@ -42,6 +42,10 @@ class Transport(Protocol):
     def clear(self) -> float:
         """Drops what is queued; returns the seconds sent since the last call."""
 
+    def bundle_audio(self, span_s: float) -> None:
+        """The client's audio may come in pieces of up to ``span_s``, to wake the loop less often;
+        0 to have it as it comes. A transport that is woken for each packet anyway does nothing."""
+
     def send_message(self, text: str) -> bool:
         """Sends text to the client; False when there is no open way, never an exception."""
 

@@ -137,6 +137,9 @@ class MemoryTransport:
             self.shown.append(Shown(self._now(), rtp_time, picture))
         return not self.closed
 
+    def bundle_audio(self, span_s: float) -> None:
+        """Whoever speaks for the client decides how."""
+
     def send_message(self, text: str) -> bool:
         """Gives the client a text."""
         if self.closed or not self.channel_open:

@@ -245,6 +245,10 @@ class WebRTCTransport:
         """Drops what is queued; nothing queued before is sent after it."""
         return self._peer.clear()
 
+    def bundle_audio(self, span_s: float) -> None:
+        """The media plane holds audio back, and nothing else."""
+        self._peer.bundle_audio(span_s)
+
     def send_message(self, text: str) -> bool:
         """Sends on the data channel, or keeps the text until a channel that was offered opens."""
         return not self._closed and self._peer.send_text(text)

@@ -153,6 +153,9 @@ class SocketTransport:
             self._signal(self._wire.clear())
         return sent_s
 
+    def bundle_audio(self, span_s: float) -> None:
+        """Each message wakes the loop, whatever becomes of it."""
+
     def send_message(self, text: str) -> bool:
         """Sends text; a telephone has nobody to read it, so it is dropped there."""
         if self._closed:

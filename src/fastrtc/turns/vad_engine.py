@@ -7,7 +7,7 @@ batch; then each event loop is called once. Nothing waits to fill a batch, nothi
 A feed that has heard no speech for a while is relaxed: it is asked every third window, three at a
 time, which halves what a silent session costs. The first speech ends that. Windows are never late
 by more than two, and only those around the onset: whatever needs 0.1 s of speech, or ends a turn,
-is decided at the same moment as without.
+is decided at the same moment as without. Who pushes larger pieces meanwhile gets larger answers.
 
 Bound: a feed holds at most ``MAX_BEHIND_S`` of audio that its model has not answered. Beyond that
 the model hangs or is slower than speech, and the feed fails. A feed that failed says so once,
@@ -40,6 +40,8 @@ MAX_BEHIND_S: Final = 60.0
 MAX_BATCH: Final = 64
 """Larger batches save nothing more per window, and keep their first ones waiting."""
 RELAXED_WINDOWS: Final = 3
+MAX_ROUND: Final = 5
+"""Windows of one feed that are answered together when more wait."""
 QUIET: Final = 0.2
 """Windows below this probability are no speech under any threshold that makes sense."""
 QUIET_S: Final = 1.0
@@ -136,6 +138,11 @@ class VadFeed:
         """Seconds of audio not answered yet, the beginning of the next window included."""
         return (self._samples_in / self._window_samples - self._answered) * WINDOW_S
 
+    @property
+    def is_relaxed(self) -> bool:
+        """Whether no speech was heard for a while."""
+        return self._quiet >= self._relaxed_after
+
     def push(self, samples: npt.NDArray[np.int16]) -> None:
         """Takes the next samples; ignored once closed or failed.
 
@@ -148,7 +155,7 @@ class VadFeed:
         flat = samples.reshape(-1)
         self._inbox.append(flat)
         self._samples_in += len(flat)
-        hop = RELAXED_WINDOWS if self._quiet >= self._relaxed_after else 1
+        hop = RELAXED_WINDOWS if self.is_relaxed else 1
         if int(self._samples_in / self._window_samples) < self._answered + hop:
             return
         if self.behind_s > MAX_BEHIND_S:
@@ -256,7 +263,7 @@ class _Engine:
                     _listen(feed)
                 except BaseException as error:  # noqa: BLE001
                     results[feed] = self._error(error)
-        for _ in range(RELAXED_WINDOWS):
+        for _ in range(MAX_ROUND):
             ready = [
                 feed
                 for feed, result in results.items()
@@ -336,18 +343,23 @@ def _listen(feed: VadFeed) -> None:
     """Lets the ears hear what was pushed; in the engine's thread."""
     # Before the inbox is emptied: what comes from now on is announced again.
     feed._announced = False
+    pieces: list[npt.NDArray[np.int16]] = []
     while feed._inbox:
         try:
             item = feed._inbox.popleft()
         except IndexError:
-            return
+            break
         if isinstance(item, int):
+            pieces.clear()
             feed._ears_generation = item
             feed._ears_heard = 0
             feed._ears.reset()
         else:
-            feed._ears_heard += len(item)
-            feed._ears.hear(item)
+            pieces.append(item)
+    if pieces:
+        heard = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        feed._ears_heard += len(heard)
+        feed._ears.hear(heard)
 
 
 def _bring(loop: asyncio.AbstractEventLoop, answers: list[_Answer]) -> None:
