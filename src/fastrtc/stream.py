@@ -44,17 +44,19 @@ class Stream:
     """A handler that clients can connect to.
 
     Args:
-        handler: for audio a :class:`StreamHandler`, an :class:`AsyncStreamHandler` or a function
-            ``f((rate, samples), *inputs)``; in mode "receive" a generator function
-            ``f(*inputs)`` that yields ``(rate, samples)``.
+        handler: for video a function ``f(frame, *inputs)``, or a :class:`VideoStreamHandler`
+            around one; for audio a :class:`StreamHandler`, an :class:`AsyncStreamHandler` or a
+            function ``f((rate, samples), *inputs)``; for both, in mode "receive", a generator
+            function ``f(*inputs)``; for audio-video an :class:`AudioVideoStreamHandler` or an
+            :class:`AsyncAudioVideoStreamHandler`.
         additional_outputs_handler: for a page: takes the components' values and the arguments of
             ``AdditionalOutputs``, returns the components' new values.
         mode: named from the client: "send" is client to server.
-        modality: "audio"; "video" and "audio-video" come with a later version.
+        modality: "video", "audio" or "audio-video".
         concurrency_limit: connections at once; "default" is 1, None is no limit.
         time_limit: seconds that a connection may be live.
         allow_extra_tracks: accept offers with media that the stream does not serve.
-        rtp_params: RTP sending parameters.
+        rtp_params: RTP sending parameters: {"maxBitrate": bits per second}.
         rtc_configuration: the ``RTCConfiguration`` that browsers get; a dict, or a sync or async
             callable that returns one.
         server_rtc_configuration: STUN and TURN servers for our own side, in the same form; a
