@@ -75,7 +75,8 @@ $(VENV)/.built: pyproject.toml $(RUST) | $(VENV)/.created
 	@mkdir -p $(@D) && touch $@
 
 .tools/browser:
-	@.ci/system-packages chromium=chromium firefox-esr=firefox-esr turnserver=coturn
+	@PATH="$$PATH:/usr/sbin" .ci/system-packages chromium=chromium firefox-esr=firefox-esr \
+		turnserver=coturn nginx=nginx-light openssl=openssl
 	@mkdir -p $(@D) && touch $@
 
 $(TSC):

@@ -12,6 +12,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from ssl import SSLContext
 from typing import Any, Self
 
 import numpy as np
@@ -34,6 +35,8 @@ class Phone(ABC):
 
     Attributes:
         headers: of the handshake.
+        ssl: for a ``wss://`` URL.
+        ticket: that the webhook's answer gave the stream as a parameter, where a provider has it.
         id: of the stream, and so of our session.
         heard: what the ear heard, a frame for each 20 ms since the call began.
         received: what came over the socket, whenever it did.
@@ -45,6 +48,8 @@ class Phone(ABC):
     def __init__(self, url: str, *, delay_s: float = 0.0) -> None:
         self.url = url
         self.headers: dict[str, str] = {}
+        self.ssl: SSLContext | None = None
+        self.ticket: Any = None
         self.id = f"MZ-{type(self).__name__}"
         self.heard: list[Samples] = []
         self.received: list[Samples] = []
@@ -82,7 +87,7 @@ class Phone(ABC):
     # The call.
 
     async def __aenter__(self) -> Self:
-        self.socket = await connect(self.url, additional_headers=self.headers)
+        self.socket = await connect(self.url, additional_headers=self.headers, ssl=self.ssl)
         self.began_s = asyncio.get_running_loop().time()
         for message in self.greetings():
             await self.send(message)
@@ -170,6 +175,7 @@ class Twilio(Phone):
     def greetings(self) -> list[Any]:
         form = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
         start = {"streamSid": self.id, "callSid": "CA1", "tracks": ["inbound"], "mediaFormat": form}
+        start["customParameters"] = {} if self.ticket is None else {"ticket": self.ticket}
         return [
             {"event": "connected", "protocol": "Call", "version": "1.0.0"},
             {"event": "start", "sequenceNumber": "1", "start": start, "streamSid": self.id},

@@ -56,17 +56,11 @@ def test_no_other_text_is_a_ticket_or_a_key(text: str) -> None:
     assert not guard.has_secret({"key": text, "ticket": text}) or text == KEY
 
 
-class Caller(Twilio):
+def caller(url: str, ticket: Any) -> Twilio:
     """Twilio brings the ticket in the stream's parameters."""
-
-    def __init__(self, url: str, ticket: Any) -> None:
-        super().__init__(url)
-        self.ticket = ticket
-
-    def greetings(self) -> list[Any]:
-        connected, start = super().greetings()
-        start["start"]["customParameters"] = {"ticket": self.ticket}
-        return [connected, start]
+    phone = Twilio(url)
+    phone.ticket = ticket
+    return phone
 
 
 def audio_stream(**options: Any) -> Stream:
@@ -98,9 +92,9 @@ def test_twilio_comes_with_the_ticket_of_a_signed_webhook(query: str) -> None:
         found = re.search(r'name="ticket" value="([^"]+)"', answer.text)
         assert found is not None
         door = f"ws://{host}{DOOR}{query}"
-        assert call(stream, Caller(door, found[1]))
-        for other in ["", "1.x", found[1] + "a", "\ud800.\ud800", 5, None]:
-            assert not call(stream, Caller(door, other))
+        assert call(stream, caller(door, found[1]))
+        for other in ["", "1.x", found[1] + "a", "\ud800.\ud800", 5]:
+            assert not call(stream, caller(door, other))
         assert not call(stream, Twilio(door))
 
 
