@@ -8,6 +8,8 @@ HOST   ?= 127.0.0.1
 PORT   ?= 8000
 NICE   := nice -n 5
 TSC    := .tools/node_modules/.bin/tsc
+REACT  := .tools/node_modules/react-dom/package.json
+NPM    := npm install --silent --no-audit --no-fund --no-package-lock --prefix .tools
 RUST   := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -26,7 +28,7 @@ test: check test-rust test-python
 test-rust: setup .tools/browser
 	@$(NICE) cargo test --workspace --release --no-default-features --quiet
 
-test-python: setup .tools/browser
+test-python: setup .tools/browser $(REACT)
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
@@ -81,7 +83,13 @@ $(VENV)/.built: pyproject.toml $(RUST) | $(VENV)/.created
 
 $(TSC):
 	@.ci/system-packages npm=npm
-	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .tools typescript@5.9
+	@$(NPM) typescript@5.9
+	@touch $@
+
+# For examples/react, whose page has it from a CDN otherwise.
+$(REACT):
+	@.ci/system-packages npm=npm
+	@$(NPM) react@19 react-dom@19
 	@touch $@
 
 clean:

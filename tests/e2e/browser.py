@@ -20,11 +20,15 @@ import numpy as np
 import numpy.typing as npt
 from playwright.async_api import Browser, Page, Route, async_playwright
 
+from e2e.sound import resample
+
 T = TypeVar("T")
 Samples = npt.NDArray[np.int16]
 RATE_HZ = 48000
 HARNESS = Path(__file__).with_name("page") / "harness.js"
 CALL_TIMEOUT_S = 60.0
+# The harness' page is none of the server's, so that Chromium asks before it lets its WebSockets in.
+PERMISSIONS = ["camera", "microphone", "local-network-access"]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -79,7 +83,7 @@ class Chromium:
         return Tab(self, self.run(self._open(url)))
 
     async def _open(self, url: str) -> Page:
-        context = await self._browser.new_context(permissions=["microphone"])
+        context = await self._browser.new_context(permissions=PERMISSIONS)
         page = await context.new_page()
 
         async def answer(route: Route) -> None:
@@ -99,7 +103,7 @@ class Chromium:
         """Runs ``await visitor(page)`` with a fresh page that has no harness."""
 
         async def visited() -> T:
-            context = await self._browser.new_context(permissions=["microphone"])
+            context = await self._browser.new_context(permissions=PERMISSIONS)
             try:
                 return await visitor(await context.new_page())
             finally:
@@ -258,7 +262,8 @@ class Dialled:
         self._tab = tab
 
     def report(self) -> dict[str, Any]:
-        """``state``, all ``states`` so far, ``reason``, ``messages``, ``connectMs``."""
+        """``state``, all ``states`` so far, ``reason``, ``messages``, ``connectMs``,
+        ``transport``."""
         report: dict[str, Any] = self._tab.call("dialled", self.id)
         return report
 
@@ -277,19 +282,34 @@ class Dialled:
 
     def record(self, seconds: float) -> Samples:
         """What the page hears from now on at 48 kHz, mixed down to shape (n,)."""
-        heard = self.record_stereo(seconds)
-        return heard.mean(axis=1).astype(np.int16) if heard.ndim == 2 else heard
+        rate_hz, heard = self._record(seconds)
+        mono = heard.mean(axis=1) if heard.ndim == 2 else heard.astype(np.float64)
+        # Over a WebSocket the browser's own rate is heard.
+        whole = mono if rate_hz == RATE_HZ or not len(mono) else resample(mono, rate_hz, RATE_HZ)
+        return np.clip(whole, -32768, 32767).astype(np.int16)
 
     def record_stereo(self, seconds: float) -> Samples:
         """The same sample by sample: (n,) when the browser has one channel, else (n, 2)."""
+        rate_hz, heard = self._record(seconds)
+        assert rate_hz == RATE_HZ
+        return heard
+
+    def _record(self, seconds: float) -> tuple[int, Samples]:
         self._tab.call("dialledTake", self.id)
         time.sleep(seconds)
-        return _decode(self._tab.call("dialledTake", self.id))
+        recording = self._tab.call("dialledTake", self.id)
+        return recording["rateHz"], _samples(recording)
 
     def send(self, message: str | dict[str, Any]) -> bool:
         """Sends over the data channel; False when it is not open."""
         sent: bool = self._tab.call("dialledSend", self.id, message)
         return sent
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Calls ``script``, a JavaScript function of the client and the arguments, in the page."""
+        wrapped = f"([id, args]) => ({script})(window.harness.client(id), ...args)"
+        page = self._tab.page
+        return self._tab.chromium.run(page.evaluate(wrapped, [self.id, list(arguments)]))
 
     def hang_up(self) -> None:
         """Ends the call."""
@@ -297,6 +317,12 @@ class Dialled:
 
 
 def _decode(recording: dict[str, Any]) -> Samples:
+    if recording["rateHz"] != RATE_HZ:
+        raise ValueError(f"expected {RATE_HZ} Hz, recorded {recording['rateHz']}")
+    return _samples(recording)
+
+
+def _samples(recording: dict[str, Any]) -> Samples:
     samples = np.frombuffer(base64.b64decode(recording["pcm"]), np.int16)
     channels = recording["channels"]
     return samples if channels == 1 else samples.reshape(-1, channels)

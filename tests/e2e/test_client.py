@@ -1,8 +1,8 @@
 """The browser client that the package ships, in a real Chromium against a real server."""
 
-import json
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from playwright.async_api import Error as PlaywrightError
 
@@ -60,7 +60,15 @@ def test_a_server_that_is_not_there_is_told_in_words(tab: Tab) -> None:
         tab.dial(url="http://127.0.0.1:9/webrtc/offer")
 
 
-def test_stereo_is_asked_for_in_the_offer(tab: Tab) -> None:
-    call = tab.dial(stereo=True)
-    assert call.report()["state"] == "live"
-    assert "stereo=1" in json.dumps(tab.call("dialledOffer", call.id))
+def test_stereo_goes_out_and_comes_back(
+    chromium: Chromium, serve: Serve, open_tab: OpenTab
+) -> None:
+    at_s = np.arange(2 * sound.RATE_HZ) / sound.RATE_HZ
+    tones = [0.3 * np.sin(2 * np.pi * pitch_hz * at_s) for pitch_hz in (400, 1000)]
+    chromium.set_microphone(np.stack([sound.to_int16(tone) for tone in tones], axis=1))
+    call = open_tab(serve("echo", ECHO_LAYOUT="stereo").url).dial(stereo=True)
+    call.record(2)
+    heard = call.record_stereo(2)
+    assert heard.ndim == 2
+    pitches_hz = [np.argmax(np.abs(np.fft.rfft(side))) * 48_000 / len(heard) for side in heard.T]
+    assert pitches_hz == pytest.approx([400, 1000], abs=20)

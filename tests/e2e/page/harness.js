@@ -16,6 +16,7 @@ class Recorder {
     /** @type {Float32Array[]} */
     this.chunks = [];
     this.channels = 1;
+    this.rateHz = RATE_HZ;
     this.firstSoundAt = /** @type {number | null} */ (null);
     this.running = true;
     // @ts-expect-error Chromium offers this on the main thread too.
@@ -27,7 +28,7 @@ class Recorder {
     while (this.running) {
       const { value: data, done } = await this.reader.read();
       if (done) return;
-      if (data.sampleRate !== RATE_HZ) throw new Error(`expected ${RATE_HZ} Hz, got ${data.sampleRate}`);
+      this.rateHz = data.sampleRate;
       const channels = (this.channels = data.numberOfChannels);
       const samples = new Float32Array(data.numberOfFrames * channels);
       const plane = new Float32Array(data.numberOfFrames);
@@ -47,7 +48,7 @@ class Recorder {
   take() {
     const chunks = this.chunks;
     this.chunks = [];
-    return { channels: this.channels, pcm: encode(chunks) };
+    return { channels: this.channels, rateHz: this.rateHz, pcm: encode(chunks) };
   }
 
   stop() {
@@ -234,7 +235,7 @@ class Comparison {
     merger.connect(tap).connect(context.destination);
     await sleep(seconds * 1000);
     await context.close();
-    return { channels: 2, pcm: encode(chunks) };
+    return { channels: 2, rateHz: RATE_HZ, pcm: encode(chunks) };
   }
 }
 
@@ -287,17 +288,17 @@ const harness = {
     await made.connect();
     return made.id;
   },
+  /** A dialled call itself, for tests that bring their own script. @param {string} id */
+  client: (id) => /** @type {any} */ (dialled.get(id)),
   /** What is known of a dialled call. @param {string} id */
   dialled(id) {
-    const { state, states, reason, messages, connectMs } = /** @type {any} */ (dialled.get(id));
-    return { state, states, reason, messages, connectMs };
+    const { state, states, reason, messages, connectMs, transport } = /** @type {any} */ (dialled.get(id));
+    return { state, states, reason, messages, connectMs, transport };
   },
   /** @param {string} id */
   dialledTake: (id) => /** @type {any} */ (dialled.get(id)).recorder.take(),
   /** @param {string} id @param {string | object} message */
   dialledSend: (id, message) => dialled.get(id)?.send(message),
-  /** What was offered last. @param {string} id */
-  dialledOffer: (id) => dialled.get(id)?.pc?.localDescription?.sdp,
   /** @param {string} id */
   hangUp: (id) => dialled.get(id)?.close(),
   /** @param {CallOptions} options */
@@ -307,7 +308,7 @@ const harness = {
     return { id: made.options.id, answer: await made.connect() };
   },
   /** @param {string} id */
-  take: (id) => call(id).heard?.take() ?? { channels: 1, pcm: "" },
+  take: (id) => call(id).heard?.take() ?? { channels: 1, rateHz: RATE_HZ, pcm: "" },
   /** @param {string} id */
   report: (id) => call(id).report(),
   /** @param {string} id */

@@ -66,7 +66,8 @@ export class Capture {
   /** @param {string} [id] the browser's default otherwise */
   async setMicrophone(id) {
     const constraints = { ...this.audioConstraints(), ...exactly(id) };
-    await this.exchange("audio", async () => (await openDevices(constraints, false))[0]);
+    if (this.isOpen("audio")) await this.exchange("audio", async () => (await openDevices(constraints, false))[0]);
+    else this.options.audio = { ...this.options.audio, ...exactly(id) };
   }
 
   /** @param {string} [id] a device's, or "user" and "environment" for a phone's two sides */
@@ -74,11 +75,13 @@ export class Capture {
     const faces = id === "user" || id === "environment";
     const chosen = faces ? { facingMode: { ideal: id } } : exactly(id);
     const constraints = { ...VIDEO, ...this.options.video, ...chosen };
-    await this.exchange("video", async () => (await openDevices(false, constraints))[0]);
+    if (this.isOpen("video")) await this.exchange("video", async () => (await openDevices(false, constraints))[0]);
+    else this.options.video = { ...this.options.video, ...chosen };
   }
 
   async shareScreen() {
-    await this.exchange("video", openScreen);
+    if (this.isOpen("video")) await this.exchange("video", openScreen);
+    else this.options.source = "screen";
   }
 
   /** @param {boolean} muted @param {"audio" | "video"} kind */
@@ -100,6 +103,16 @@ export class Capture {
   }
 
   // Inside.
+
+  /** Whether there is something to change; before `open` a choice is only remembered.
+   * @param {"audio" | "video"} kind */
+  isOpen(kind) {
+    if (!this.options[kind]) {
+      const [what, option] = kind === "audio" ? ["sound", "audio"] : ["picture", "video"];
+      throw new ClientError("misuse", `This call sends no ${what}: make the client with the option ${option}.`, false);
+    }
+    return this.track(kind) !== null;
+  }
 
   audioConstraints() {
     return { ...AUDIO, ...(this.options.stereo ? { channelCount: 2 } : {}), ...this.options.audio };
@@ -147,6 +160,10 @@ export class Capture {
    * @param {MediaStreamTrack} track @param {"audio" | "video"} kind */
   async replaceEnded(track, kind) {
     if (this.closed || this.track(kind) !== track) return;
+    if (kind === "video" && this.options.source === "screen") {
+      this.events.lost(new ClientError("ended", "The screen is no longer shared."));
+      return;
+    }
     try {
       await (kind === "audio" ? this.setMicrophone() : this.setCamera());
     } catch {

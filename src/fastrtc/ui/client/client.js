@@ -161,7 +161,7 @@ export class Client extends EventTarget {
       throw new ClientError("misuse", `This call is ${this.state}; start a new one.`);
     }
     this.sound = takeSound();
-    this.player.begin();
+    if (this.mode !== "send") this.player.begin();
     addEventListener("pagehide", this.onPageHide);
     try {
       const asked = this.options.configuration ?? this.signalling.configuration();
@@ -329,6 +329,9 @@ export class Client extends EventTarget {
     const transport = this.options.transport ?? "auto";
     this.startedAt = performance.now();
     const canFallBack = transport === "auto" && this.kinds.audio && !this.kinds.video && !this.options.signal;
+    if (transport === "websocket" && this.kinds.video) {
+      throw new ClientError("misuse", "A WebSocket carries sound only; make the client without video.");
+    }
     if (transport !== "websocket") {
       try {
         await this.openPeer(configuration, canFallBack ? (this.options.fallbackAfterMs ?? FALLBACK_MS) : CONNECT_MS);

@@ -173,15 +173,15 @@ export class PeerLink {
     offer.sdp = withStereo(offer.sdp ?? "", this.options.stereo);
     await pc.setLocalDescription(offer);
     const answer = await this.options.signalling.send({ sdp: pc.localDescription?.sdp ?? offer.sdp, type: "offer" });
-    if (this.closed) return;
-    await pc.setRemoteDescription(answer);
     this.answered = true;
+    if (this.closed) return this.sayGoodbye();
+    await pc.setRemoteDescription(answer);
     this.postCandidates();
   }
 
   /** Posts what candidates there are, once the server knows the offer they belong to. */
   postCandidates() {
-    if (!this.answered) return;
+    if (!this.pc.remoteDescription || !this.answered) return;
     for (const candidate of this.candidates.splice(0)) {
       this.options.signalling.send({ candidate: candidate.toJSON(), type: "ice-candidate" }).catch((error) => {
         // One candidate less is no reason to stop: the others may do.

@@ -72,15 +72,19 @@ export class Signalling {
     if (!response.ok || !response.body) throw httpError(response.status);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
-    for (;;) {
-      const { value, done } = await reader.read();
-      if (done) return;
-      const blocks = (rest + value).split(/\r\n\r\n|\n\n|\r\r/);
-      rest = /** @type {string} */ (blocks.pop());
-      for (const block of blocks) {
-        const lines = block.split(/\r\n?|\n/).filter((line) => line.startsWith("data:"));
-        if (lines.length) yield parsed(lines.map((line) => line.slice(5).replace(/^ /, "")).join("\n"));
+    try {
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        const blocks = (rest + value).split(/\r\n\r\n|\n\n|\r\r/);
+        rest = /** @type {string} */ (blocks.pop());
+        for (const block of blocks) {
+          const lines = block.split(/\r\n?|\n/).filter((line) => line.startsWith("data:"));
+          if (lines.length) yield parsed(lines.map((line) => line.slice(5).replace(/^ /, "")).join("\n"));
+        }
       }
+    } finally {
+      reader.cancel().catch(() => {}); // Who stops reading does not want to hear of the rest.
     }
   }
 

@@ -53,6 +53,9 @@ export class SocketLink {
 
   async open() {
     const { context } = this;
+    if (!context.audioWorklet) {
+      throw new ClientError("not-secure", "This page may not play sound from a WebSocket: open it over https, or on localhost.");
+    }
     if (context.sampleRate > 48000 || context.sampleRate < 8000 || context.sampleRate % 50) {
       throw new ClientError("unknown", `Sound at ${context.sampleRate} Hz cannot be sent. Choose another device.`);
     }
