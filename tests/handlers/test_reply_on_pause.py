@@ -207,6 +207,48 @@ def test_a_client_that_stops_sending_has_paused() -> None:
     run(check())
 
 
+def test_a_client_that_does_not_send_its_silence_is_answered_as_soon_as_others() -> None:
+    """Opus with DTX: after 0.2 s of silence nothing, or a packet each 0.4 s."""
+
+    async def answered_s(how: str) -> float:
+        talk = Talk()
+        async with MemoryClient(stream(talk.sync)) as client:
+            await client.send_audio(np.concatenate((clip("go-forward"), silence(0.2))))
+            spoken_s = client.session.loop.time() - 0.2
+            for _ in range(4):
+                if how == "all sent":
+                    await client.send_audio(silence(0.4))
+                    continue
+                await client.listen(0.38)
+                if how == "refreshed":
+                    await client.send_audio(silence(0.02))
+            assert len(talk.turns) == 1
+            assert len(talk.turns[0]) - len(clip("go-forward")) < 0.8 * RATE_HZ
+            return client.played[0].at_s - spoken_s
+
+    usual_s = run(answered_s("all sent"))
+    for how in ("refreshed", "nothing sent"):
+        assert run(answered_s(how)) <= usual_s + 0.07
+
+
+def test_a_burst_of_losses_in_the_middle_of_a_word_ends_no_turn() -> None:
+    async def check() -> None:
+        talk = Talk()
+        words = clip("austen-0880")
+        loud = np.abs(words.astype(int))
+        middle = RATE_HZ + int(np.convolve(loud, np.ones(3200), "valid")[RATE_HZ:-RATE_HZ].argmax())
+        middle += 3200
+        async with MemoryClient(stream(talk.sync)) as client:
+            await client.send_audio(words[:middle])
+            await client.listen(0.9)
+            await client.send_audio(np.concatenate((words[middle:], silence(2))))
+            assert len(talk.turns) == 1
+            assert contains(talk.turns[0], words[:middle])
+            assert contains(talk.turns[0], words[middle:])
+
+    run(check())
+
+
 def test_a_limit_to_continuous_speech_answers_while_the_user_goes_on() -> None:
     async def check() -> None:
         talk = Talk(5)

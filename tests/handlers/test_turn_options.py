@@ -138,6 +138,24 @@ def test_noise_without_a_word_is_not_kept() -> None:
     run(check())
 
 
+def test_words_are_not_counted_any_more_when_the_turn_is_over() -> None:
+    async def check() -> None:
+        talk = Talk(80)
+        words = Words(1)
+        async with MemoryClient(stream(talk.sync, interrupt_min_words=2, stt=words)) as client:
+            await begin(client)
+            await client.send_audio(np.concatenate((WORDS, silence(0.1))))
+            while_talking = len(words.asked)
+            await client.send_audio(silence(3))
+            assert client.session.queued_s > 0
+            assert while_talking >= 2
+            # While the pause lasts, and once more for the whole turn.
+            assert len(words.asked) <= while_talking + 3
+            assert max(words.asked) == words.asked[-1]
+
+    run(check())
+
+
 def test_a_slow_recogniser_neither_changes_the_order_of_turns_nor_talks_over_the_user() -> None:
     """The reply ends, and the user speaks again, while it still counts the words of a cough."""
 

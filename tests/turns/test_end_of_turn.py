@@ -17,7 +17,9 @@ from fastrtc.turns.end_of_turn import MAX_THREADS, ask
 from fastrtc.turns.model_thread import awaited_by
 from fastrtc.turns.smart_turn import get_smart_turn_model
 
-AUDIO = (RATE_HZ, np.zeros((1, 1600), np.int16))
+
+def moment() -> Any:
+    return RATE_HZ, np.zeros((1, 1600), np.int16)
 
 
 class Slow:
@@ -42,25 +44,32 @@ class Slow:
 def test_the_model_answers_beside_the_loop() -> None:
     model = Slow(0.25)
 
+    made_in: list[str] = []
+
+    def audio() -> Any:
+        made_in.append(threading.current_thread().name)
+        return moment()
+
     async def asking() -> float:
-        return await ask(model, AUDIO)
+        return await ask(model, audio)
 
     assert run(asking()) == 0.25
     assert model.threads == {"fastrtc-end-of-turn"}
+    assert made_in == ["fastrtc-end-of-turn"]
 
 
 def test_smart_turn_answers_as_it_does_alone() -> None:
     audio = (RATE_HZ, clip("go-forward")[None])
 
     async def asking() -> float:
-        return await ask(get_smart_turn_model(), audio)
+        return await ask(get_smart_turn_model(), lambda: audio)
 
     assert run(asking()) == get_smart_turn_model().complete(audio)
 
 
 def test_virtual_time_stands_while_the_model_thinks() -> None:
     async def asking() -> float:
-        await ask(Slow(takes_s=0.3), AUDIO)
+        await ask(Slow(takes_s=0.3), moment)
         return asyncio.get_running_loop().time()
 
     assert run(asking()) == 0
@@ -79,10 +88,10 @@ def test_virtual_time_stands_while_the_model_thinks() -> None:
 def test_a_model_that_fails_is_an_error_not_a_verdict(answer: Any, told: str) -> None:
     async def asking() -> None:
         with pytest.raises(ModelError, match=told) as raised:
-            await ask(Slow(answer), AUDIO)
+            await ask(Slow(answer), moment)
         if isinstance(answer, BaseException):
             assert raised.value.__cause__ is answer
-        assert await ask(Slow(0.5), AUDIO) == 0.5
+        assert await ask(Slow(0.5), moment) == 0.5
 
     run(asking())
 
@@ -91,11 +100,11 @@ def test_a_question_that_nobody_waits_for_is_not_put() -> None:
     model = Slow(takes_s=0.1)
 
     async def asking() -> None:
-        questions = [ask(model, AUDIO) for _ in range(MAX_THREADS + 50)]
+        questions = [ask(model, moment) for _ in range(MAX_THREADS + 50)]
         for question in questions[MAX_THREADS:]:
             question.cancel()
         await asyncio.gather(*questions[:MAX_THREADS])
-        assert await ask(model, AUDIO) == 0.5
+        assert await ask(model, moment) == 0.5
         assert not awaited_by(asyncio.get_running_loop())
 
     run(asking())
@@ -104,7 +113,7 @@ def test_a_question_that_nobody_waits_for_is_not_put() -> None:
 
 def test_many_sessions_share_a_few_threads() -> None:
     async def asking() -> list[float]:
-        return await asyncio.gather(*(ask(Slow(takes_s=0.005), AUDIO) for _ in range(100)))
+        return await asyncio.gather(*(ask(Slow(takes_s=0.005), moment) for _ in range(100)))
 
     assert run(asking()) == [0.5] * 100
     names = [thread.name for thread in threading.enumerate()]
@@ -113,10 +122,10 @@ def test_many_sessions_share_a_few_threads() -> None:
 
 def test_an_answer_for_a_closed_loop_is_dropped() -> None:
     async def leave() -> None:
-        ask(Slow(takes_s=0.1), AUDIO)
+        ask(Slow(takes_s=0.1), moment)
 
     async def stay() -> float:
-        return await ask(Slow(0.75), AUDIO)
+        return await ask(Slow(0.75), moment)
 
     asyncio.run(leave())
     assert asyncio.run(stay()) == 0.75

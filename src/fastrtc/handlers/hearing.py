@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from fastrtc.handlers.base import HandlerSession
-from fastrtc.handlers.turn_audio import Samples, TurnAudio, mono
+from fastrtc.handlers.turn_audio import Pieces, Samples, TurnAudio, joined, mono
 from fastrtc.handlers.turn_settings import TurnSettings
 from fastrtc.turns.detector import Event, Started
 from fastrtc.turns.vad_engine import VadFeed, open_vad
@@ -21,7 +21,11 @@ from fastrtc.turns.vad_engine import VadFeed, open_vad
 __all__ = ["Hearing"]
 
 MUTE_S: Final = 1.0
-"""A client that sends nothing for so long within a turn is taken to be silent."""
+"""A client that sends nothing for so long in the middle of a word is taken to be silent: less may
+be a burst of losses."""
+GAP_S: Final = 0.2
+"""The same for one that paused before: silence is not sent. (Of a loss, so much is concealed.)"""
+PAUSED_S: Final = 0.15
 FILL_S: Final = 0.1
 SHORTEST_WAIT_S: Final = 0.001
 """Timers are not set for the rounding errors of a clock."""
@@ -62,7 +66,7 @@ class Hearing:
         self._model = model
         self._feed: VadFeed | None = None
         self._turn_s = self._over_s = 0.0
-        self._heard_at_s = 0.0
+        self._heard_at_s = self._filled_to_s = 0.0
         self._mute_timer: asyncio.TimerHandle | None = None
         self._has_failed = False
         self._is_calm = False
@@ -86,29 +90,30 @@ class Hearing:
     def hear(self, samples: Samples) -> None:
         """Takes what the user said: int16 of shape ``(n,)``, interleaved."""
         if not self._closed:
-            self._heard_at_s = self._session.loop.time()
+            self._heard_at_s = self._filled_to_s = self._session.loop.time()
             self._push(samples)
 
-    def said(self, end_s: float) -> Samples:
+    def said(self, end_s: float) -> Pieces:
         """The turn that is over, from its pre-roll to ``end_s``; later turns begin behind it."""
         start_s = max(self._over_s, self._turn_s - self._settings.preroll_s)
         self._over_s = end_s
         return self.audio.between(start_s, end_s)
 
-    def said_so_far(self) -> Samples:
+    def said_so_far(self) -> Pieces:
         """The same for a turn that is not over, up to now."""
         start_s = max(self._over_s, self.detector.candidate_s - self._settings.preroll_s)
         return self.audio.between(start_s, self.detector.now_s)
 
-    def finish(self) -> Samples:
+    def finish(self) -> Pieces:
         """Ends the turn here; what was said, empty if nothing was."""
         if not self.talking:
-            return np.zeros(0, np.int16)
+            return []
         return self.said(self.detector.finish().end_s)
 
-    def mixed(self, samples: Samples) -> tuple[int, Samples]:
-        """Audio as models take it: mono, of shape ``(1, n)``."""
-        return self.rate_hz, mono(samples, self.audio.channels).reshape(1, -1)
+    def mixed(self, pieces: Pieces) -> tuple[int, Samples]:
+        """Audio as models take it: mono, of shape ``(1, n)``. For a thread: of minutes it takes
+        long."""
+        return self.rate_hz, mono(joined(pieces), self.audio.channels).reshape(1, -1)
 
     def close(self) -> None:
         """Hears nothing any more; idempotent."""
@@ -129,7 +134,7 @@ class Hearing:
         """Passes an event on."""
         if isinstance(event, Started):
             self._turn_s = event.at_s
-            self._watch_for_muteness(MUTE_S)
+            self.watch_for_muteness()
         self.on_event(event)
 
     def set_pace(self) -> None:
@@ -184,21 +189,28 @@ class Hearing:
         self.detector.now_s = self._over_s = self.audio.end_s
         self.audio.forget_before(self._over_s)
 
-    def _watch_for_muteness(self, delay_s: float) -> None:
+    def watch_for_muteness(self, delay_s: float = GAP_S) -> None:
+        """A turn has started, which a client that sends nothing any more has to end."""
         if self._mute_timer is not None:
             self._mute_timer.cancel()
-        self._mute_timer = self._session.loop.call_later(delay_s, self._fill_with_silence)
+        self._mute_timer = self._session.loop.call_later(delay_s, self._look_for_muteness)
 
-    def _fill_with_silence(self) -> None:
+    def _look_for_muteness(self) -> None:
         """Silence is also when a client sends nothing: with its key released, say."""
         if not self.talking:
             return
-        quiet_s = self._session.loop.time() - self._heard_at_s
-        if quiet_s < MUTE_S - SHORTEST_WAIT_S:
-            self._watch_for_muteness(MUTE_S - quiet_s)
-            return
-        self._push(np.zeros(round(FILL_S * self.rate_hz) * self.audio.channels, np.int16))
-        self._watch_for_muteness(FILL_S)
+        now_s = self._session.loop.time()
+        quiet_s = now_s - self._heard_at_s
+        patience_s = GAP_S if self.detector.silence_s >= PAUSED_S else MUTE_S
+        if quiet_s < GAP_S - SHORTEST_WAIT_S:
+            self.watch_for_muteness(GAP_S - quiet_s)
+        elif quiet_s < patience_s - SHORTEST_WAIT_S:
+            self.watch_for_muteness(min(patience_s - quiet_s, FILL_S))
+        else:
+            missing_s = now_s - self._filled_to_s
+            self._filled_to_s = now_s
+            self._push(np.zeros(round(missing_s * self.rate_hz) * self.audio.channels, np.int16))
+            self.watch_for_muteness(FILL_S)
 
 
 def _ignore(news: Any) -> None:

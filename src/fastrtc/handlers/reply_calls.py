@@ -16,13 +16,16 @@ from fastrtc.handlers.base import CallLane, StreamHandlerBase
 from fastrtc.handlers.outputs import AdditionalOutputs, split_outputs
 from fastrtc.handlers.reply import Begin
 from fastrtc.handlers.signature import InputsFit, is_async_callable
-from fastrtc.handlers.turn_audio import Samples
+from fastrtc.handlers.turn_audio import Pieces, joined
 from fastrtc.types import WebRTCData
 
 __all__ = ["ReplyCalls"]
 
 OPTIONAL_INPUTS_S: Final = 0.5
 """How long a reply waits for inputs that its function can do without."""
+
+LONG_SAMPLES: Final = 1_000_000
+"""So many samples are joined in a thread."""
 
 
 class ReplyCalls:
@@ -44,16 +47,18 @@ class ReplyCalls:
         self._phone_inputs: list[Any] = []
         self._typed: WebRTCData | None = None
 
-    def answer(self, audio: tuple[int, Samples]) -> Begin:
+    def answer(self, rate_hz: int, pieces: Pieces) -> Begin:
         """``fn`` with a turn, or with a page's :class:`WebRTCData` that has it in it."""
         self._typed = None
 
         async def begin(lane: CallLane) -> Any:
             await self._fetch_inputs(self._fit)
+            is_long = sum(map(len, pieces)) > LONG_SAMPLES
+            samples = await lane.call(joined, pieces) if is_long else joined(pieces)
             latest = self._handler.latest_args
-            first: Any = audio
+            first: Any = (rate_hz, samples.reshape(1, -1))
             if isinstance(latest[0], WebRTCData):
-                self._typed, first = latest[0], dataclasses.replace(latest[0], audio=audio)
+                self._typed, first = latest[0], dataclasses.replace(latest[0], audio=first)
                 # What was typed belongs to one reply.
                 latest[0] = WebRTCData(latest[0].webrtc_id)
             return await _call(lane, self._fn, first, *self._fit.trim(self._inputs()))

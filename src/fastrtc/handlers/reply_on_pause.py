@@ -23,7 +23,7 @@ from fastrtc.handlers.outputs import AudioEmitType
 from fastrtc.handlers.reply import Begin
 from fastrtc.handlers.reply_calls import ReplyCalls
 from fastrtc.handlers.signature import is_async_callable
-from fastrtc.handlers.turn_audio import TurnAudio, mono
+from fastrtc.handlers.turn_audio import Pieces, TurnAudio, mono
 from fastrtc.handlers.turn_settings import SETTABLE, Recogniser, TurnSettings
 from fastrtc.handlers.turn_taking import TurnTaker
 from fastrtc.turns.options import AlgoOptions, ModelOptions
@@ -317,9 +317,9 @@ class ReplyOnPause(StreamHandler):
 
     # What the turn taker asks and tells; on the event loop.
 
-    def begin_reply(self, audio: tuple[int, npt.NDArray[np.int16]]) -> Begin:
+    def begin_reply(self, rate_hz: int, audio: Pieces) -> Begin:
         """Calls ``fn`` with a turn."""
-        return self._calls.answer(audio)
+        return self._calls.answer(rate_hz, audio)
 
     def begin_idle(self) -> Begin:
         """Calls ``on_idle``."""

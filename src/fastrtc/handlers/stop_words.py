@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from fastrtc.handlers.base import HandlerSession
-from fastrtc.handlers.hearing import MUTE_S, Hearing
+from fastrtc.handlers.hearing import Hearing
 from fastrtc.handlers.turn_settings import Recogniser, TurnSettings
 from fastrtc.turns.detector import Event, Onset, Over, Started
 from fastrtc.turns.protocol import WINDOW_S
@@ -118,7 +118,7 @@ class StopWordHearing(Hearing):
         events: list[Event] = detector.push(probability)
         self._windows.append((begin_s, probability))
         if any(isinstance(event, Started) for event in events):
-            self._watch_for_muteness(MUTE_S)
+            self.watch_for_muteness()
         is_over = any(isinstance(event, Over) for event in events)
         waited_s = detector.now_s - max(self._asked_s, candidate_s)
         is_due = detector.talking and waited_s >= self._settings.algo.audio_chunk_duration
@@ -160,9 +160,10 @@ class StopWordHearing(Hearing):
             self._ask_next()
 
     async def _hears(self, start_s: float, end_s: float) -> bool:
-        audio = self.mixed(self.audio.between(start_s, end_s))
+        pieces = self.audio.between(start_s, end_s)
 
         def recognise() -> bool:
+            audio = self.mixed(pieces)
             return audio[1].size > 0 and bool(self._is_stop_word(self._stt.stt(audio)))
 
         heard: bool = await self._session.lane().call(recognise)

@@ -11,9 +11,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Samples", "TurnAudio", "mono"]
+__all__ = ["Pieces", "Samples", "TurnAudio", "joined", "mono"]
 
 Samples: TypeAlias = npt.NDArray[np.int16]
+Pieces: TypeAlias = list[Samples]
+"""Audio in the pieces that it came in: joining minutes of it takes time, which a thread has."""
 
 
 class TurnAudio:
@@ -56,8 +58,8 @@ class TurnAudio:
             self._pieces.popleft()
             self._first += length
 
-    def between(self, start_s: float, end_s: float) -> Samples:
-        """A copy of what was said between two places, as far as it is kept."""
+    def between(self, start_s: float, end_s: float) -> Pieces:
+        """What was said between two places, as far as it is kept; nothing is copied."""
         start = max(round(start_s * self.rate_hz), self._first)
         end = min(round(end_s * self.rate_hz), self._end)
         parts, place = [], self._first
@@ -69,7 +71,7 @@ class TurnAudio:
                 begin, stop = max(start - place, 0), min(end - place, length)
                 parts.append(piece[begin * self.channels : stop * self.channels])
             place += length
-        return np.concatenate(parts) if parts else np.zeros(0, np.int16)
+        return parts
 
     def as_heard(self, mixed: Samples, later: int) -> Samples:
         """The audio whose mono mix is ``mixed``, in all its channels.
@@ -82,10 +84,15 @@ class TurnAudio:
         if self.channels == 1:
             return mixed
         end = self._end - later
-        newest = self.between((end - len(mixed)) / self.rate_hz, end / self.rate_hz)
+        newest = joined(self.between((end - len(mixed)) / self.rate_hz, end / self.rate_hz))
         if np.array_equal(mono(newest, self.channels), mixed):
             return newest
         return np.repeat(mixed, self.channels)
+
+
+def joined(pieces: Pieces) -> Samples:
+    """A copy of the pieces in one: int16 of shape ``(n,)``."""
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
 
 
 def mono(samples: Samples, channels: int) -> Samples:

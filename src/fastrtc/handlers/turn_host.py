@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from fastrtc.handlers.reply import Begin
-from fastrtc.handlers.turn_audio import Samples
+from fastrtc.handlers.turn_audio import Pieces
 
 __all__ = ["Host"]
 
@@ -18,7 +18,7 @@ class Host(Protocol):
 
     can_interrupt: bool
 
-    def begin_reply(self, audio: tuple[int, Samples]) -> Begin: ...
+    def begin_reply(self, rate_hz: int, audio: Pieces) -> Begin: ...
     def begin_idle(self) -> Begin: ...
     def on_dropped(self) -> None: ...
     def on_calm(self, is_calm: bool) -> None: ...

@@ -10,12 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-import numpy as np
-
 from fastrtc.handlers.base import HandlerSession
 from fastrtc.handlers.hearing import Hearing
 from fastrtc.handlers.reply import ENDED, Begin, Reply, audio_s
-from fastrtc.handlers.turn_audio import Samples
+from fastrtc.handlers.turn_audio import Pieces, Samples
 from fastrtc.handlers.turn_host import Host
 from fastrtc.handlers.turn_settings import ASK_AT_S, LONGEST_TURN_S, TurnSettings
 from fastrtc.turns.detector import Event, GoesOn, Onset, Silence, Started
@@ -52,8 +50,8 @@ class TurnTaker:
         hearing.on_calm = host.on_calm
         hearing.is_awaited = lambda: self.is_speaking
         self._loop = session.loop
-        self._kept: list[Samples] = []
-        self._answered: list[Samples] = []
+        self._kept: Pieces = []
+        self._answered: Pieces = []
         self._is_due = False
         self._is_deaf = False
         self._reply: Reply | None = None
@@ -86,7 +84,7 @@ class TurnTaker:
     def take_turn(self, audio: Samples) -> None:
         """Somebody else found that a turn is over, with this audio."""
         if not self._closed:
-            self._turn_over(audio)
+            self._turn_over([audio])
 
     def trigger(self) -> None:
         """Replies now, to what was said so far."""
@@ -193,7 +191,7 @@ class TurnTaker:
 
     # A turn is over.
 
-    def _turn_over(self, audio: Samples, asked: bool = False) -> None:
+    def _turn_over(self, audio: Pieces, asked: bool = False) -> None:
         self._withdraw_question()
         self._active_at_s = self._loop.time()
         can_interrupt = self._host.can_interrupt
@@ -214,29 +212,29 @@ class TurnTaker:
         if self.is_speaking or self._is_holding:
             self.interrupt()
         eager, self._eager = self._eager, None
-        audio = self._with_kept(np.zeros(0, np.int16))
-        self._answered, self._kept = self._kept, []
+        audio = self._answered = self._kept
+        self._kept = []
         self._is_due = False
         self._host.on_pause()
         self._play(eager or self._new_reply(self._begin_with(audio)))
 
-    def _keep(self, audio: Samples) -> None:
+    def _keep(self, audio: Pieces) -> None:
         """Keeps a turn for the next reply, with those that were not answered before it."""
-        if len(audio):
-            self._kept.append(audio)
+        self._kept += audio
         bound = int(LONGEST_TURN_S * self._hearing.rate_hz) * self._hearing.audio.channels
-        while sum(map(len, self._kept)) > bound and len(self._kept) > 1:
-            self._kept.pop(0)
+        length = sum(map(len, self._kept))
+        surplus = 0
+        while length > bound and surplus < len(self._kept) - 1:
+            length -= len(self._kept[surplus])
+            surplus += 1
+        del self._kept[:surplus]
 
-    def _with_kept(self, audio: Samples) -> Samples:
-        return np.concatenate([*self._kept, audio])
-
-    def _begin_with(self, audio: Samples) -> Begin:
-        return self._host.begin_reply((self._hearing.rate_hz, audio.reshape(1, -1)))
+    def _begin_with(self, audio: Pieces) -> Begin:
+        return self._host.begin_reply(self._hearing.rate_hz, audio)
 
     def _begin_eagerly(self) -> None:
         self._drop_eager()
-        begin = self._begin_with(self._with_kept(self._hearing.said_so_far()))
+        begin = self._begin_with([*self._kept, *self._hearing.said_so_far()])
         self._eager = self._new_reply(begin, held=True)
 
     @property
@@ -255,8 +253,9 @@ class TurnTaker:
     def _ask_whether_complete(self, model: EndOfTurnModel) -> None:
         self._withdraw_question()
         self._hearing.detector.be_patient(self._settings.incomplete_after_s or 0.0)
-        audio = self._with_kept(self._hearing.said_so_far())
-        self._question = ask(model, self._hearing.mixed(audio))
+        hearing = self._hearing
+        audio = [*self._kept, *hearing.said_so_far()]
+        self._question = ask(model, lambda: hearing.mixed(audio))
         self._question.add_done_callback(self._on_judgement)
 
     def _on_judgement(self, question: asyncio.Future[float]) -> None:
@@ -302,20 +301,18 @@ class TurnTaker:
 
     async def _count_words(self) -> None:
         try:
-            while self.is_speaking:
+            hearing = self._hearing
+            while self.is_speaking and (hearing.talking or hearing.detector.silence_s <= RECOUNT_S):
                 words = await self._words_in(self._hearing.said_so_far())
                 if words >= self._settings.interrupt_min_words:
                     if self.is_speaking:
                         self.interrupt()
                     return
-                hearing = self._hearing
-                if not hearing.talking and hearing.detector.silence_s > RECOUNT_S:
-                    return
                 await asyncio.sleep(RECOUNT_S)
         finally:
             self._counting = None
 
-    async def _judge(self, audio: Samples) -> None:
+    async def _judge(self, audio: Pieces) -> None:
         """Whether a turn that was spoken into a reply has the words to end it; without any word
         it was noise."""
         try:
@@ -334,13 +331,14 @@ class TurnTaker:
         else:
             self._resume()
 
-    async def _words_in(self, audio: Samples) -> int:
+    async def _words_in(self, audio: Pieces) -> int:
         """How many; a recogniser that fails is taken to have heard enough."""
         stt = self._settings.stt
         assert stt is not None
+        recognise, mixed = stt.stt, self._hearing.mixed
         async with self._stt_lock:
             try:
-                text = await self._session.lane().call(stt.stt, self._hearing.mixed(audio))
+                text = await self._session.lane().call(lambda: recognise(mixed(audio)))
             except Exception as error:  # noqa: BLE001
                 self._session.failed("speech recognition", error)
                 return self._settings.interrupt_min_words

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,32 +21,33 @@ from fastrtc.turns.protocol import EndOfTurnModel
 
 __all__ = ["ask"]
 
+Audio: TypeAlias = tuple[int, npt.NDArray[np.int16]]
 MAX_THREADS: Final = min(4, os.cpu_count() or 1)
 
 
 class _Question(NamedTuple):
     model: EndOfTurnModel
-    audio: tuple[int, npt.NDArray[np.int16]]
+    audio: Callable[[], Audio]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[float]
 
 
-def ask(model: EndOfTurnModel, audio: tuple[int, npt.NDArray[np.int16]]) -> asyncio.Future[float]:
+def ask(model: EndOfTurnModel, audio: Callable[[], Audio]) -> asyncio.Future[float]:
     """Asks ``model.complete(audio)`` in a thread; called on an event loop.
 
     A session has one question at a time: it cancels the future when the speaker goes on.
 
     Args:
         model: the model.
-        audio: ``(rate_hz, samples)``, mono int16 of shape ``(1, n)``; not to be written to until
-            the future is done.
+        audio: called in the thread, since putting minutes of audio together takes long:
+            ``(rate_hz, samples)``, mono int16 of shape ``(1, n)``.
 
     Returns:
         A future of the probability, 0 to 1, or of a :class:`~fastrtc.errors.ModelError`.
 
     Example::
 
-        probability = await ask(get_smart_turn_model(), (16000, samples))
+        probability = await ask(get_smart_turn_model(), lambda: (16000, samples))
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[float] = loop.create_future()
@@ -85,7 +87,7 @@ class _Answerer:
 def _judge(question: _Question) -> float | ModelError:
     name = type(question.model).__name__
     try:
-        probability = float(question.model.complete(question.audio))
+        probability = float(question.model.complete(question.audio()))
     except BaseException as cause:  # noqa: BLE001
         error = ModelError(f"the end-of-turn model {name} failed: {cause!r}")
         error.__cause__ = cause
