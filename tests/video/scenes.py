@@ -8,17 +8,17 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.uint8]
 
 
-def scene(width: int, height: int, count: int, *, noise: float = 2.0) -> list[Samples]:
-    """``count`` pictures in BGR, the same each time."""
+def scene(width: int, height: int, count: int, *, detail: int = 0) -> list[Samples]:
+    """``count`` pictures in BGR, the same each time; ``detail``: how many fine waves there are."""
     random = np.random.default_rng(7)
     rows, columns = np.mgrid[: height + 64, : width + 64].astype(np.float32)
     field = np.full((height + 64, width + 64, 3), 128, np.float32)
-    for _ in range(14):
-        across, down = random.uniform(-0.12, 0.12, 2)
+    for finest in [0.12] * 14 + [0.9] * detail:
+        across, down = random.uniform(-finest, finest, 2)
         wave = np.sin(across * columns + down * rows + random.uniform(0, 6))
         field += wave[..., None] * random.uniform(-9, 9, 3)
     rows, columns = rows[:height, :width], columns[:height, :width]
-    grain = random.normal(0, noise, (height, width, 1)) if noise else np.zeros((1, 1, 1))
+    grain = random.normal(0, 2, (height, width, 1))
     pictures = []
     for index in range(count):
         x, y = int(30 + 25 * np.sin(index / 20)), int(30 + 25 * np.cos(index / 25))

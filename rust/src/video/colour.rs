@@ -15,7 +15,7 @@ const BAND_ROWS: usize = 16;
 /// Chroma of a picture without colour.
 const NO_COLOUR: u8 = 128;
 /// Black of limited range, and its steps from black to white (ITU-R BT.601, section 2.5.3).
-const LIMITED_BLACK: u32 = 16;
+const LIMITED_BLACK: u8 = 16;
 const LIMITED_STEPS: u32 = 219;
 
 /// Why a picture cannot be converted.
@@ -562,9 +562,9 @@ fn luma_to_gray(y: &Plane<&[u8]>, out: &mut [u8], width: usize, full_range: bool
             continue;
         }
         for (gray, luma) in target.iter_mut().zip(source) {
-            // Rounded 255 / 219; luma beyond black and white is cut.
-            let above = u32::from(*luma).saturating_sub(LIMITED_BLACK);
-            *gray = ((above * 38_155 + (1 << 14)) >> 15).min(255) as u8;
+            // 255 / 219 in 16 bits, rounded; luma beyond black and white is cut.
+            let above = u16::from(luma.saturating_sub(LIMITED_BLACK));
+            *gray = ((above * 149 + 64) >> 7).min(255) as u8;
         }
     }
 }
@@ -579,7 +579,7 @@ fn gray_to_planes(image: &Image<'_>, planes: &mut Planes<&mut [u8]>, full_range:
             for luma in target {
                 // Rounded 219 / 255.
                 let above = (u32::from(*luma) * LIMITED_STEPS * 257 + (1 << 15)) >> 16;
-                *luma = (LIMITED_BLACK + above) as u8;
+                *luma = LIMITED_BLACK + above as u8;
             }
         }
     }

@@ -62,7 +62,7 @@ def _vp8(bitrate_bps: int) -> Options:
         **_constant_rate(bitrate_bps, 1.0),
         "minrate": str(bitrate_bps),
         "deadline": "realtime",
-        "cpu-used": "-10",
+        "cpu-used": "-6",
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
         "static-thresh": "1",
