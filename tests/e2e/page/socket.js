@@ -8,21 +8,27 @@
 async ({ start, rateHz, said, text }) => {
   const isBinary = "format" in start;
   const frame = rateHz / 50;
+  /** @type {number[]} */
   const heard = [];
+  /** @type {string[]} */
   const texts = [];
+  /** @type {string[]} */
   const events = [];
 
+  /** @param {number} sample */
   const encode = (sample) => {
     const sign = sample < 0 ? 0x80 : 0;
     const level = Math.min(Math.abs(sample), 32635) + 132;
     const exponent = 31 - Math.clz32(level) - 7;
     return ~(sign | (exponent << 4) | ((level >> (exponent + 3)) & 15)) & 255;
   };
+  /** @param {number} byte */
   const decode = (byte) => {
     const code = ~byte & 255;
     const level = ((((code & 15) << 3) + 132) << ((code >> 4) & 7)) - 132;
     return code & 0x80 ? -level : level;
   };
+  /** @param {number[]} samples */
   const media = (samples) => {
     if (isBinary) return new Int16Array(samples).buffer;
     const payload = btoa(String.fromCharCode(...samples.map(encode)));
