@@ -84,7 +84,6 @@ async def test_the_page_looks_as_asked_for() -> None:
     assert stream.ui.title == "Ask <me>"
     assert "Ask &lt;me&gt;" in blocks_of(stream, gr.HTML)[0].value
     assert blocks_of(stream, gr.Markdown)[0].value == "*anything*"
-    assert not blocks_of(stream, gr.Sidebar)
     component = stream.webrtc_component
     assert (component.pulse_color, component.icon_radius) == ("teal", 20)
     assert (component.variant, component.full_screen) == ("textbox", False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Final, Literal
@@ -30,35 +30,35 @@ ICON_ARGS: Final = ("icon", "icon_button_color", "pulse_color", "icon_radius")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a page's parts stand.
+    """Where a page's parts stand; on a phone the columns stand below each other.
 
     Attributes:
         title: of the page, where ``ui_args`` names none.
         label: of the component.
-        inputs: "beside" the component in a column, or in a "sidebar" that leaves it the page.
-        outputs: "below" the component, or in a "sidebar".
+        side: of the inputs: "left" of the component, so first on a phone, or "right" of it.
+        outputs: "below" the component, or in the column of the inputs.
         has_button: whether a button starts the stream, below the inputs that it sends.
     """
 
     title: str
     label: str
-    inputs: Literal["beside", "sidebar"] = "beside"
-    outputs: Literal["below", "sidebar"] = "below"
+    side: Literal["left", "right"] = "right"
+    outputs: Literal["below", "beside"] = "below"
     has_button: bool = False
 
 
 LAYOUTS: Final[dict[tuple[Modality, StreamMode], Layout]] = {
-    ("audio", "send-receive"): Layout("Audio stream", "Conversation", inputs="sidebar"),
+    ("audio", "send-receive"): Layout("Audio stream", "Conversation"),
     ("audio", "send"): Layout("Audio stream", "Microphone"),
-    ("audio", "receive"): Layout("Audio stream", "Sound", has_button=True),
-    ("video", "send-receive"): Layout("Video stream", "Video", "sidebar", "sidebar"),
-    ("video", "send"): Layout("Video stream", "Camera"),
-    ("video", "receive"): Layout("Video stream", "Video", has_button=True),
-    ("audio-video", "send-receive"): Layout("Video call", "Call", "sidebar", "sidebar"),
-    ("audio-video", "send"): Layout("Video call", "Camera and microphone"),
-    ("audio-video", "receive"): Layout("Video call", "Video", has_button=True),
+    ("audio", "receive"): Layout("Audio stream", "Sound", side="left", has_button=True),
+    ("video", "send-receive"): Layout("Video stream", "Video", outputs="beside"),
+    ("video", "send"): Layout("Video stream", "Camera", outputs="beside"),
+    ("video", "receive"): Layout("Video stream", "Video", side="left", has_button=True),
+    ("audio-video", "send-receive"): Layout("Video call", "Call", outputs="beside"),
+    ("audio-video", "send"): Layout("Video call", "Camera and microphone", outputs="beside"),
+    ("audio-video", "receive"): Layout("Video call", "Video", side="left", has_button=True),
 }
-"""A box of 500x500 (``full_screen=False``) leaves room beside it: no sidebars then."""
+"""Chats stand above the component, whatever else is where."""
 
 
 @dataclass(frozen=True)
@@ -92,37 +92,37 @@ def build_page(page: Page) -> tuple[Any, WebRTC]:
         )
     layout = LAYOUTS[page.modality, page.mode]
     title = options.get("title", layout.title)
-    is_boxed = options.get("full_screen") is False
     # A component that is both is drawn once, among the outputs.
     inputs = [item for item in page.inputs if item not in page.outputs]
     chats = [item for item in page.outputs if item.get_block_name() == "chatbot"]
     others = [item for item in page.outputs if item not in chats]
-    inputs_beside = layout.inputs == "beside" or is_boxed
-    outputs_below = layout.outputs == "below" or is_boxed
+    beside = [*inputs, *(others if layout.outputs == "beside" else [])]
+    below = [] if layout.outputs == "beside" else others
     button = None
+
+    def draw_side() -> None:
+        nonlocal button
+        if not beside and not layout.has_button:
+            return
+        with gr.Column(scale=1, min_width=280):
+            _render(beside)
+            if layout.has_button:
+                button = gr.Button("Start stream", size="lg")
+
     with _outside_of_others(), gr.Blocks(title=title) as blocks:
         if not options.get("hide_title"):
             gr.HTML(f"<h1 style='text-align: center'>{escape(title)}</h1>")
             if "subtitle" in options:
-                gr.Markdown(options["subtitle"], elem_classes=["fastrtc-subtitle"])
-        with ExitStack() as stack:
-            if inputs and not inputs_beside:
-                with gr.Sidebar(position="left"):
-                    _render(inputs)
-            stack.enter_context(gr.Row())
-            if inputs_beside and (inputs or layout.has_button):
-                with gr.Column(scale=1):
-                    _render(inputs)
-                    if layout.has_button:
-                        button = gr.Button("Start stream", variant="primary")
-            with gr.Column(scale=2):
+                gr.Markdown(options["subtitle"])
+        with gr.Row():
+            if layout.side == "left":
+                draw_side()
+            with gr.Column(scale=3, min_width=280):
                 _render(chats)
                 component = _component(page, layout)
-                if outputs_below:
-                    _render(others)
-        if others and not outputs_below:
-            with gr.Sidebar(position="right"):
-                _render(others)
+                _render(below)
+            if layout.side == "right":
+                draw_side()
         _wire(page, component, button)
     return blocks, component
 
