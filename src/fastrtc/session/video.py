@@ -209,7 +209,7 @@ class Video:
             lane: where it runs and is encoded.
             clock: when its items are due.
             stamp: gives them their time, and the clock its.
-            taken: the picture they are made of, if any.
+            taken: the picture they are made of, if any; its age is that of the first.
         """
         runner, work = self._runner, self._work
         is_async = hasattr(items, "__anext__")
@@ -232,6 +232,8 @@ class Video:
                 except OutputError as error:
                     runner.failures.failed(FUNCTION, error)
                     continue
+                runner.failures.succeeded(FUNCTION)
+                taken = None  # What comes later is not old because of that.
                 await self._deliver_and_rest(outputs, clock.period_s)
         except asyncio.CancelledError:
             if not is_async:
