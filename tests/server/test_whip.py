@@ -60,6 +60,27 @@ async def take_answer(connection: aiortc.RTCPeerConnection, answer: httpx.Respon
     return str(answer.url.join(location))
 
 
+def test_an_offer_without_a_codec_that_we_have_is_refused_and_holds_no_place() -> None:
+    """GStreamer's webrtcbin without encoding-params offers OPUS/48000, which is none (RFC 7587)."""
+
+    async def send(host: str) -> None:
+        connection = aiortc.RTCPeerConnection()
+        connection.addTransceiver("audio", "recvonly")
+        sdp = (await offer_of(connection)).replace("opus/48000/2", "opus/48000")
+        sdp = sdp.replace("PCMU/8000", "G729/8000").replace("PCMA/8000", "G728/8000")
+        async with httpx.AsyncClient(base_url=f"http://{host}") as http:
+            for _ in range(2):
+                refused = await http.post("/whep", headers=SDP, content=sdp)
+                assert refused.status_code == 400, refused.text
+                assert "opus/48000/2" in refused.json()["detail"]
+                await until(lambda: not studio.sessions)
+        await connection.close()
+
+    studio = Studio(AsyncEcho(), concurrency_limit=1)
+    with served(studio) as host:
+        asyncio.run(send(host))
+
+
 def test_an_encoder_is_heard_trickles_and_leaves() -> None:
     class Listener(AsyncEcho):
         loudest = 0

@@ -20,6 +20,7 @@ from fastrtc.errors import (
     InvalidCandidate,
     OfferRefused,
     UnknownConnection,
+    UnsupportedMedia,
 )
 from fastrtc.server.auth import authorise
 from fastrtc.server.offers import Offers
@@ -33,6 +34,9 @@ TRICKLE: Final = "application/trickle-ice-sdpfrag"
 MAX_BODY_BYTES: Final = 1 << 16
 RETRY_AFTER_S: Final = 5
 REFUSED: Final = 400
+ACCEPTED: Final = re.compile(r"^m=\S+ [1-9]", re.MULTILINE)
+"""A medium that the answer does not decline, which it does with port 0 (RFC 3264, section 6)."""
+NO_CODEC: Final = "none of the offer's codecs is taken; audio is Opus, opus/48000/2"
 TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
@@ -65,6 +69,9 @@ def add_whip_routes(
             answer = await offers.handle(Body(type="offer", sdp=sdp, webrtc_id=id_), principal)
         except OfferRefused as refusal:
             raise _refused(refusal) from None
+        if not ACCEPTED.search(answer["sdp"]):
+            close(id_, "nothing in its offer is served")
+            raise HTTPException(REFUSED, f"{UnsupportedMedia.code}: {NO_CODEC}")
         headers = {
             # Relative to the request's URL, of which a proxy may have taken a prefix.
             "Location": f"{kind}/{id_.removeprefix(kind + '-')}",
@@ -91,10 +98,13 @@ def add_whip_routes(
         return Response(status_code=204)
 
     async def end(token: str) -> Response:
-        session = factory.registry.get(_existing(token))
-        if session is not None:
-            session.loop.call_soon_threadsafe(session.close, f"the {kind} client said goodbye")
+        close(_existing(token), f"the {kind} client said goodbye")
         return Response(status_code=200)
+
+    def close(id_: str, reason: str) -> None:
+        session = factory.registry.get(id_)
+        if session is not None:
+            session.loop.call_soon_threadsafe(session.close, reason)
 
     def _existing(token: str) -> str:
         id_ = f"{kind}-{token}"
