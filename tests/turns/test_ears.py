@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -143,9 +144,14 @@ def test_each_protocol_is_known_and_others_are_refused() -> None:
         def push(self, samples: Window) -> float:
             return 0.0
 
+    class Uncopied(OnlyPush):
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
     assert isinstance(ears_for(get_silero_model(), RATE_HZ, None, 0.6), WindowEars)
     assert isinstance(ears_for(Threshold(), RATE_HZ, None, 0.6), SlidingEars)
-    with pytest.raises(TypeError, match=r"model is a int without vad\(\) or stream\(\);"):
+    with pytest.raises(TypeError, match=r"model is a int without vad\(\), stream\(\) or"):
         ears_for(3, RATE_HZ, None, 0.6)
-    with pytest.raises(TypeError, match=r"it also needs a stream\(\)"):
-        ears_for(OnlyPush(), RATE_HZ, None, 0.6)
+    assert isinstance(ears_for(OnlyPush(), RATE_HZ, None, 0.6), WindowEars)
+    with pytest.raises(ValueError, match=r"cannot be copied for others .* give it a stream\(\)"):
+        ears_for(Uncopied(), RATE_HZ, None, 0.6)

@@ -29,6 +29,7 @@ from fastrtc.handlers.turn_taking import TurnTaker
 from fastrtc.turns.options import AlgoOptions, ModelOptions
 from fastrtc.turns.protocol import EndOfTurnModel
 from fastrtc.turns.silero import get_silero_model
+from fastrtc.turns.users_model import prepared
 from fastrtc.types import AudioInput, Layout
 from fastrtc.wire.messages import create_message
 
@@ -59,7 +60,8 @@ class ReplyOnPause(StreamHandler):
         output_sample_rate: announced for what ``fn`` yields; a chunk may have another.
         output_frame_size: has no effect.
         input_sample_rate: of the audio that ``fn`` gets, in Hz.
-        model: voice activity; None for Silero.
+        model: voice activity, a ``PauseDetectionModel`` or a model of the streaming protocol; None
+            for Silero. Its ``warmup()`` is called here, once for all handlers.
         needs_args: ask the client for its inputs before each reply, whatever ``fn`` takes.
         preroll_s: how much audio before the first speech ``fn`` gets.
         interrupt_after_s: speech that stops a reply.
@@ -148,12 +150,7 @@ class ReplyOnPause(StreamHandler):
         self.is_async = is_async_callable(fn)
         self._calls = ReplyCalls(self, fn, needs_args)
         """Made anew for a client, since subclasses set attributes after this."""
-        self.model = get_silero_model() if model is None else model
-        if not any(callable(getattr(self.model, name, None)) for name in ("vad", "stream")):
-            raise ValueError(
-                f"model is a {type(model).__name__} without vad() or stream(); allowed is a "
-                "PauseDetectionModel, such as get_silero_model()"
-            )
+        self.model = get_silero_model() if model is None else prepared(model)
         self._given = {name: getattr(self, name) for name in SETTABLE}
         self.state = AppState()
         self._turns: TurnTaker | None = None

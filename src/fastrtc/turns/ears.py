@@ -23,6 +23,7 @@ from fastrtc.turns.protocol import (
     StreamingVad,
     Window,
 )
+from fastrtc.turns.users_model import is_lone_stream, own_stream
 
 __all__ = ["Ears", "SlidingEars", "WindowEars", "ears_for"]
 
@@ -161,18 +162,16 @@ def ears_for(model: Any, rate_hz: int, options: ModelOptions, span_s: float) -> 
     """What hears a session for this model.
 
     Raises:
-        TypeError: the model has neither ``stream()`` nor ``vad()``.
+        TypeError: the model has no protocol that is known here.
+        ValueError: it keeps the state of one session and cannot be copied for others.
     """
     if isinstance(model, StreamingModel):
         return WindowEars(model.stream(), rate_hz)
+    if is_lone_stream(model):
+        return WindowEars(own_stream(model), rate_hz)
     if callable(getattr(model, "vad", None)):
         return SlidingEars(model, rate_hz, options, span_s)
-    hint = (
-        " (it has push(): it also needs a stream() that returns the state of one session)"
-        if isinstance(model, StreamingVad)
-        else ""
-    )
     raise TypeError(
-        f"model is a {type(model).__name__} without vad() or stream(){hint}; allowed is a "
-        "PauseDetectionModel or a StreamingModel, see fastrtc.turns.protocol"
+        f"model is a {type(model).__name__} without vad(), stream() or reset() and push(); allowed "
+        "is a PauseDetectionModel or a model of the streaming protocol, see fastrtc.turns.protocol"
     )
