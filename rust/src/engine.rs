@@ -118,7 +118,15 @@ fn rtc_config(config: EngineConfig) -> RtcConfig {
         },
     );
     if config.video {
+        // Without the extension for orientation a phone turns its pictures upright itself.
         engine = engine
+            .clear_extension_map()
+            .set_extension(1, Extension::AudioLevel)
+            .set_extension(2, Extension::AbsoluteSendTime)
+            .set_extension(3, Extension::TransportSequenceNumber)
+            .set_extension(4, Extension::RtpMid)
+            .set_extension(10, Extension::RtpStreamId)
+            .set_extension(11, Extension::RepairedRtpStreamId)
             .enable_vp8(true)
             .enable_h264(true)
             .enable_vp9(true)
@@ -177,4 +185,35 @@ fn candidates(addresses: &LocalAddresses) -> Vec<Candidate> {
         .chain(relayed)
         .filter_map(Result::ok)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use str0m::media::{Direction, MediaKind};
+
+    #[test]
+    fn pictures_are_asked_for_upright() {
+        let certificate = || {
+            str0m::crypto::from_feature_flags()
+                .dtls_provider
+                .generate_certificate()
+                .unwrap()
+        };
+        let now = Instant::now();
+        let mut client = Rtc::builder().set_dtls_cert(certificate()).build(now);
+        let mut change = client.sdp_api();
+        change.add_media(MediaKind::Video, Direction::SendRecv, None, None, None);
+        let offer = change.apply().unwrap().0.to_sdp_string();
+        assert!(offer.contains("urn:3gpp:video-orientation"));
+        let config = EngineConfig {
+            channels: 1,
+            ice_lite: false,
+            video: true,
+        };
+        let addresses = LocalAddresses::default();
+        let (_, answer) = answer(&offer, config, certificate(), &addresses, now).unwrap();
+        assert!(answer.contains("transport-wide-cc"));
+        assert!(!answer.contains("video-orientation"));
+    }
 }

@@ -96,6 +96,8 @@ pub struct Mailbox {
     bundle_us: AtomicU64,
     dropped_audio: AtomicU64,
     dropped_video: AtomicU64,
+    /// Video was dropped before the frame that is handed out next.
+    video_gap: AtomicBool,
     dropped_text: AtomicU64,
 }
 
@@ -113,6 +115,7 @@ impl Mailbox {
             bundle_us: AtomicU64::new(0),
             dropped_audio: AtomicU64::new(0),
             dropped_video: AtomicU64::new(0),
+            video_gap: AtomicBool::new(false),
             dropped_text: AtomicU64::new(0),
         }
     }
@@ -166,6 +169,7 @@ impl Mailbox {
             Event::Video(frame) => {
                 if self.video.force_push(frame).is_some() {
                     self.dropped_video.fetch_add(1, Ordering::Relaxed);
+                    self.video_gap.store(true, Ordering::Release);
                 }
             }
             other => {
@@ -266,7 +270,10 @@ impl Hub {
             while let Some(pcm) = mailbox.audio.pop() {
                 take(mailbox.id, Event::Audio(pcm));
             }
-            while let Some(frame) = mailbox.video.pop() {
+            while let Some(mut frame) = mailbox.video.pop() {
+                if mailbox.video_gap.swap(false, Ordering::AcqRel) {
+                    frame.contiguous = false;
+                }
                 take(mailbox.id, Event::Video(frame));
             }
             if let Some(event) = last {
@@ -413,6 +420,34 @@ mod tests {
         let mut stats = Stats::default();
         mailbox.add_to(&mut stats);
         assert_eq!(stats.get("dropped_audio_frames"), Some(3.0));
+    }
+
+    #[test]
+    fn video_after_a_full_backlog_is_not_contiguous() {
+        let hub = Arc::new(Hub::new().unwrap());
+        let mailbox = Arc::new(Mailbox::new(7, Arc::clone(&hub)));
+        mailbox.start();
+        let contiguous = |count: usize| {
+            for number in 0..count {
+                mailbox.push(Event::Video(EncodedVideo {
+                    codec: "vp8",
+                    rtp_time: number as u64,
+                    contiguous: true,
+                    keyframe: false,
+                    age_ms: 0.0,
+                    data: vec![1].into(),
+                }));
+            }
+            drained(&hub)
+                .into_iter()
+                .map(|event| matches!(event, Event::Video(frame) if frame.contiguous))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(contiguous(VIDEO_BACKLOG), [true; VIDEO_BACKLOG]);
+        let after_a_drop = contiguous(VIDEO_BACKLOG + 1);
+        assert!(!after_a_drop[0]);
+        assert_eq!(after_a_drop[1..], [true; VIDEO_BACKLOG - 1]);
+        assert_eq!(contiguous(1), [true]);
     }
 
     #[test]
