@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -141,6 +143,26 @@ async def test_modules_are_served_by_the_paths_they_have_in_the_source() -> None
             assert response.status_code == 200, file
             kind = "text/css" if file.endswith("css") else "javascript"
             assert kind in response.headers["content-type"]
+
+
+async def test_calls_end_at_the_signal_because_their_pages_stay_open_as_long() -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    try:
+        stream = audio_stream(concurrency_limit=2)
+        async with visiting(stream) as (_, ask):
+            await ask("offer", OFFER)
+            session = stream.connections["me"]
+            signal.raise_signal(signal.SIGTERM)
+            async with asyncio.timeout(5):
+                while session.state != "closed":  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert "shutting down" in session.close_reason
+            refused = await ask("offer", {**OFFER, "webrtc_id": "late"})
+            assert refused["meta"]["error"] == "connection_closed"
+        assert seen == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def test_inputs_reach_the_handler_with_what_was_typed() -> None:

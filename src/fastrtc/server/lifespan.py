@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from types import FrameType
@@ -23,7 +24,7 @@ from fastrtc.session.factory import SessionFactory
 from fastrtc.session.workers import call_sync
 from fastrtc.transports.media_plane import shutdown_media_plane
 
-__all__ = ["with_lifespan"]
+__all__ = ["leave_at_signal", "with_lifespan"]
 
 logger = logging.getLogger("fastrtc")
 
@@ -32,6 +33,9 @@ DRAIN_S: Final = 1.0
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 _running = 0
+_leaving: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.WeakSet[SessionFactory]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def with_lifespan(
@@ -118,3 +122,35 @@ def _draining_at_signal(factory: SessionFactory) -> Iterator[asyncio.Event]:
         for told, handler in theirs.items():
             if signal.getsignal(told) is handle:
                 signal.signal(told, handler)
+
+
+def leave_at_signal(factory: SessionFactory) -> None:
+    """Has a factory's sessions on the running loop leave at SIGINT and SIGTERM too; idempotent.
+
+    For pages, whose server's lifespan is not ours and which have a response open for as long as a
+    session lasts. Does nothing where the loop is not the main thread's, which gets no signals.
+    """
+    loop = asyncio.get_running_loop()
+    factories = _leaving.get(loop)
+    if factories is None:
+        factories = _leaving[loop] = weakref.WeakSet()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                _tell_before(number, loop, factories)
+    factories.add(factory)
+
+
+def _tell_before(
+    number: int, loop: asyncio.AbstractEventLoop, factories: weakref.WeakSet[SessionFactory]
+) -> None:
+    theirs = signal.getsignal(number)
+    if not callable(theirs):
+        return
+
+    def handle(told: int, frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            for factory in list(factories):
+                loop.call_soon_threadsafe(factory.begin_drain, DRAIN_S)
+        theirs(told, frame)
+
+    signal.signal(number, handle)

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from fastrtc.handlers.outputs import AdditionalOutputs
 from fastrtc.server.auth import authorise
 from fastrtc.server.core import Core
+from fastrtc.server.lifespan import leave_at_signal
 from fastrtc.server.offers import resolve
 from fastrtc.server.routes import answer_offer
 from fastrtc.server.schemas import Body
@@ -69,6 +70,7 @@ class Line:
             return _failed("no_handler", NO_HANDLER)
         try:
             principal = await authorise(self.core.authorize, request)
+            leave_at_signal(self.core.factory)
             _, answer = await answer_offer(self.core.offers, Body.model_validate(body), principal)
         except HTTPException as refusal:
             return _failed("unauthorized", str(refusal.detail))
