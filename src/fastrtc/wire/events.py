@@ -5,7 +5,6 @@ Pure. A wire format translates one client's messages; it opens, sends and waits 
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 from dataclasses import dataclass
@@ -209,11 +208,14 @@ def from_base64(text: str) -> bytes:
         WireError: it is not base64.
     """
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        whole = "".join(text.split())
+        if whole != text:
+            return from_base64(whole)
         raise WireError(f"the media payload is not base64: {error}") from None
 
 
 def to_base64(payload: bytes) -> str:
     """A payload as it goes into JSON."""
-    return base64.b64encode(payload).decode("ascii")
+    return binascii.b2a_base64(payload, newline=False).decode("ascii")

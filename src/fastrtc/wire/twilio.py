@@ -29,17 +29,17 @@ class TwilioWire(PhoneWire):
         super().__init__()
         self.heard = self.said = AudioFormat("mulaw", 8000)
         self.stream_sid = ""
+        self._sound_head = ""
 
     def _start(self, message: dict[str, Any]) -> Started:
         self.stream_sid = field(message, "streamSid")
+        sid = json.dumps(self.stream_sid)
+        self._sound_head = f'{{"event": "media", "streamSid": {sid}, "media": {{"payload": "'
         return Started(self.stream_sid, ticket_of(message.get("start")))
 
     def sound(self, payload: bytes) -> Message:
         """``media``."""
-        return (
-            f'{{"event": "media", "streamSid": {json.dumps(self.stream_sid)}, '
-            f'"media": {{"payload": "{to_base64(payload)}"}}}}'
-        )
+        return f'{self._sound_head}{to_base64(payload)}"}}}}'
 
     def clear(self) -> Message:
         """``clear``; Twilio then sends back the marks that were waiting."""
