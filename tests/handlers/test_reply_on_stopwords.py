@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 
 from conversation import RATE_HZ, Samples, Talk, clip, contains, errors, logs, silence, take_time
 from fastrtc import ReplyOnStopWords, Stream
-from fastrtc.errors import MissingExtension
+from fastrtc.errors import ConfigurationError, MissingExtension, MissingModel
+from fastrtc.handlers.reply_on_stopwords import _recogniser_of
 from fastrtc.handlers.stop_words import contains_phrase
+from fastrtc.speech import stt
+from fastrtc.speech.loading import ModelCache
 from fastrtc.testing import MemoryClient, run
 
 WAKE = clip("go-forward")
@@ -209,7 +213,73 @@ def test_stop_words_that_cannot_be_heard_are_refused(stop_words: Any) -> None:
         ReplyOnStopWords(Talk().sync, stop_words, stt=Hears())
 
 
-def test_without_pocketsphinx_there_is_moonshine(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unloaded() -> Iterator[None]:
+    """No recogniser was loaded yet, and none stays."""
+    _recogniser_of.cache_clear()
+    yield
+    _recogniser_of.cache_clear()
+
+
+def test_a_word_that_nothing_can_hear_is_named(
+    unloaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PocketSphinx is the real one; of Moonshine only the download is missing."""
+
+    def no_weights(*_: Any) -> Any:
+        raise MissingModel("encoder_model.ort could not be downloaded")
+
+    monkeypatch.setitem(stt._LOADERS, "moonshine/base", no_weights)
+    told = r"(?s)'hey zorblat'.*does not have zorblat.*not be downloaded.*pronunciations="
+    with pytest.raises(MissingModel, match=told):
+        ReplyOnStopWords(Talk().sync, ["hey zorblat"])
+
+
+def test_a_recogniser_is_loaded_once_for_all_clients(
+    unloaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+
+    def load(name: str) -> Any:
+        def note(*_: Any) -> Any:
+            loaded.append(name)
+            if name == "pocketsphinx":
+                raise ConfigurationError("the dictionary does not have zorblat")
+            return Hears()
+
+        return note
+
+    for name in ("pocketsphinx", "moonshine/base"):
+        monkeypatch.setitem(stt._LOADERS, name, load(name))
+    monkeypatch.setattr(stt, "_cache", ModelCache())
+    handler = ReplyOnStopWords(Talk().sync, ["zorblat"])
+    assert handler.copy().stt_model is handler.copy().stt_model is handler.stt_model
+    assert loaded == ["pocketsphinx", "moonshine/base"]
+
+
+def test_a_subclass_that_looks_for_words_itself_is_given_all_of_them(
+    unloaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own(ReplyOnStopWords):
+        def stop_word_detected(self, text: str) -> bool:
+            return "listen" in text.lower()
+
+    monkeypatch.setitem(stt._LOADERS, "moonshine/base", lambda *_: Hears())
+    monkeypatch.setattr(stt, "_cache", ModelCache())
+
+    async def check() -> None:
+        talk = Talk()
+        handler = Own(talk.sync, ["nothing"], input_sample_rate=RATE_HZ)
+        async with MemoryClient(Stream(handler, modality="audio")) as client:
+            await client.send_audio(np.concatenate((WAKE, silence(0.3), WORDS, silence(1))))
+            assert len(talk.turns) == 1
+
+    run(check())
+
+
+def test_without_pocketsphinx_there_is_moonshine(
+    unloaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
 
     def get(model: str, **options: Any) -> Any:

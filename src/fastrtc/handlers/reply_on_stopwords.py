@@ -5,14 +5,16 @@ What users pass and subclass; ``stop_words.py`` hears.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastrtc.errors import ConfigurationError, MissingExtension
+from fastrtc.errors import ConfigurationError, MissingExtension, MissingModel
 from fastrtc.handlers.app_state import AppState, ReplyFnGenerator
 from fastrtc.handlers.base import HandlerSession
 from fastrtc.handlers.reply_on_pause import ReplyOnPause
@@ -25,6 +27,8 @@ from fastrtc.types import Layout
 from fastrtc.wire.messages import create_message
 
 __all__ = ["ReplyOnStopWords", "ReplyOnStopWordsState"]
+
+logger = logging.getLogger("fastrtc")
 
 
 @dataclass
@@ -53,12 +57,14 @@ class ReplyOnStopWords(ReplyOnPause):
         stop_words: words and phrases; case and punctuation do not matter.
         stt: recognises them, an object with ``stt((rate_hz, samples)) -> str``. None is
             PocketSphinx listening for just these words, which needs no download; or Moonshine,
-            when its dictionary lacks one of them.
+            when its dictionary lacks one of them, or when a subclass overrides
+            :meth:`stop_word_detected`, which may then look for any word.
         options: the other keyword-only options of :class:`ReplyOnPause`.
 
     Raises:
         ValueError: no stop words, or options that do not fit together.
-        MissingExtension: no ``stt`` was given and no engine is installed.
+        MissingExtension, MissingModel: no ``stt`` was given, and the engine or the weights that
+            these words need are not there.
 
     Example::
 
@@ -106,7 +112,9 @@ class ReplyOnStopWords(ReplyOnPause):
             **options,
         )
         self.stop_words = list(stop_words)
-        self.stt_model: Recogniser = stt or _recogniser_of(self.stop_words)
+        self.stt_model: Recogniser = stt or _recogniser_of(
+            tuple(self.stop_words), self._overrides("stop_word_detected")
+        )
         self.state = ReplyOnStopWordsState()
 
     def make_turns(self, session: HandlerSession) -> TurnTaker:
@@ -147,8 +155,25 @@ class ReplyOnStopWords(ReplyOnPause):
         return False
 
 
-def _recogniser_of(stop_words: list[str]) -> Recogniser:
+@cache
+def _recogniser_of(stop_words: tuple[str, ...], has_to_hear_all: bool) -> Recogniser:
+    """PocketSphinx for these words, or Moonshine for any; loaded once, for all handlers.
+
+    Raises:
+        MissingExtension, MissingModel: there is neither.
+    """
+    lacking = "a stop_word_detected() of one's own may look for any word"
+    if not has_to_hear_all:
+        try:
+            return get_stt_model("pocketsphinx", keyphrases=stop_words)
+        except (ConfigurationError, MissingExtension) as error:
+            lacking = f"PocketSphinx cannot hear {', '.join(map(repr, stop_words))}: {error}"
+    logger.info("stop words are heard by Moonshine, since %s", lacking)
     try:
-        return get_stt_model("pocketsphinx", keyphrases=tuple(stop_words))
-    except (ConfigurationError, MissingExtension):
         return get_stt_model("moonshine/base")
+    except (MissingExtension, MissingModel) as error:
+        raise type(error)(
+            f"stop words need Moonshine, since {lacking}. It could not be loaded: {error}. Or give "
+            "a recogniser: stt=get_stt_model('pocketsphinx', keyphrases=[...], pronunciations="
+            "{'fastrtc': 'F AE S T AA R T IY S IY'}), or any object with stt(audio) -> str"
+        ) from error
