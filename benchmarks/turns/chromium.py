@@ -91,7 +91,7 @@ def measure(chromium: Chromium, who: tuple[Contender, str, dict[str, str]], quic
                 if app == "serve_pipecat":
                     turn["complete"] = (turn.get("reply_ms") or INCOMPLETE_MS) < INCOMPLETE_MS
                 if turn.get("complete"):
-                    turn["complete_reply_ms"] = turn["reply_ms"]
+                    turn["complete_reply_ms"] = turn.get("reply_ms")
             figures.turns += heard
         if "Traceback" in server.log:
             print(server.log, flush=True)
@@ -131,8 +131,7 @@ def judge(tape: Tape, begins_s: list[float | None], returned: sound.Sound) -> li
         if begin_s is None:
             continue
         end_s = begin_s + turn.end_s - turn.start_s
-        next_s = tape.turns[number + 1].start_s if number + 1 < len(tape.turns) else tape.length_s
-        until_s = begin_s + next_s - turn.start_s
+        until_s = begin_s + tape.until_s(number) - turn.start_s
         after_s = [tone.start_s for tone in replies if end_s <= tone.start_s < until_s]
         spoken_into = [tone for tone in replies if tone.start_s < begin_s - 0.05 <= tone.end_s]
         ends_s = [tone.end_s for tone in spoken_into if tone.end_s > begin_s]
@@ -161,13 +160,14 @@ def at_server(server: Server, tape: Tape) -> list[dict[str, Any]]:
         return 1e3 * (times[0] - from_s) if times else None
 
     found: list[dict[str, Any]] = []
-    for turn, begin_s in zip(tape.turns, places(tape, notes["samples"]), strict=True):
+    begins_s = places(tape, notes["samples"])
+    for number, (turn, begin_s) in enumerate(zip(tape.turns, begins_s, strict=True)):
         found.append({})
         if begin_s is None:
             continue
         arrived_s = arrival_s(begin_s)
         over_s = arrival_s(begin_s + turn.end_s - turn.start_s)
-        gone_s = over_s + 3.0
+        gone_s = over_s + tape.until_s(number) - turn.end_s
         found[-1] |= {
             "server_silent_ms": after_ms(("silent",), arrived_s, over_s),
             "server_asked_ms": after_ms(("asked",), over_s, gone_s),

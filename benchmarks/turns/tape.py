@@ -45,6 +45,11 @@ class Tape:
         """Of the whole."""
         return len(self.samples) / RATE_HZ
 
+    def until_s(self, number: int) -> float:
+        """When a turn's replies have to have come: where the next one begins."""
+        later = self.turns[number + 1 :]
+        return later[0].start_s if later else self.length_s
+
     def said(self, turn: Turn) -> Any:
         """One turn's samples."""
         return self.samples[round(turn.start_s * RATE_HZ) : round(turn.end_s * RATE_HZ)]
