@@ -53,6 +53,16 @@ async def test_the_chat() -> None:
     assert sound
 
 
+async def test_the_camera() -> None:
+    stream: Stream = example("page_camera").stream
+    assert {"webrtc", "slider", "number"} <= drawn(stream.ui)
+    async with MemoryClient(stream, "me") as client:
+        stream.set_input("me", 0.5)
+        await client.send_video([np.full((48, 64, 3), 200, np.uint8)] * 3, fps=30)
+        await client.listen(0.2)
+        assert (await stream.fetch_latest_output("me")).args == (100,)
+
+
 async def test_the_page_of_ones_own() -> None:
     page = example("page_blocks")
     assert {"webrtc", "chatbot", "radio"} <= drawn(page.demo)

@@ -103,10 +103,23 @@ export class View {
     if (this.hasPicture && this.mine) client.preview(this.mine);
     if (this.main && this.receives) client.play(this.main);
     client.volume = Number(this.volume?.value ?? 1);
-    client.addEventListener("blocked", () => this.complain("Your browser plays nothing yet: press anywhere."));
+    client.addEventListener("blocked", () => this.unblock(client));
     client.addEventListener("local", () => this.mine && client.preview(this.mine));
-    addEventListener("pointerdown", () => client.resume(), { once: true });
     this.show(client);
+  }
+
+  /** The browser plays only after a gesture. @param {Client} client */
+  unblock(client) {
+    this.complain("Your browser plays nothing yet: press anywhere, or any key.");
+    const gesture = new AbortController();
+    const resume = () => {
+      gesture.abort();
+      client.resume();
+      this.complain("");
+    };
+    for (const event of ["pointerup", "keydown"]) {
+      addEventListener(event, resume, { signal: gesture.signal });
+    }
   }
 
   /** @param {Client | null} client */
