@@ -21,6 +21,11 @@ ENVIRONMENT = {
     "FASTRTC_INTERFACES": "eth0,10.0.0.1",
     "FASTRTC_THREADS": "3",
     "FASTRTC_ICE_LITE": "true",
+    "FASTRTC_VIDEO_CODECS": "VP9, h264",
+    "FASTRTC_VIDEO_HARDWARE": "1",
+    "FASTRTC_VIDEO_MIN_BITRATE": "50000",
+    "FASTRTC_VIDEO_START_BITRATE": "400000",
+    "FASTRTC_VIDEO_MAX_BITRATE": "2000000",
 }
 
 
@@ -37,6 +42,11 @@ def test_the_environment_is_read() -> None:
         interfaces=("eth0", "10.0.0.1"),
         threads=3,
         ice_lite=True,
+        video_codecs=("vp9", "h264"),
+        video_hardware=True,
+        video_min_bitrate_bps=50_000,
+        video_start_bitrate_bps=400_000,
+        video_max_bitrate_bps=2_000_000,
     )
 
 
@@ -50,6 +60,12 @@ def test_configure_wins_over_the_environment_name_by_name() -> None:
     assert settings.threads == 3
 
 
+def test_the_first_bit_rate_gives_way_to_the_bounds() -> None:
+    assert read_settings({"video_max_bitrate_bps": 500_000}, {}).video_start_bitrate_bps == 500_000
+    settings = read_settings({}, {"FASTRTC_VIDEO_MIN_BITRATE": "2000000"})
+    assert settings.video_start_bitrate_bps == 2_000_000
+
+
 @pytest.mark.parametrize(
     ("configured", "environment", "complaint"),
     [
@@ -58,6 +74,17 @@ def test_configure_wins_over_the_environment_name_by_name() -> None:
         ({"udp_port": (1, 2, 3)}, {}, r"\(first, last\)"),
         ({"udp_port": 1.5}, {}, "whole number"),
         ({"public_address": "example.org"}, {}, "an IP address"),
+        ({"video_codecs": ("vp8", "h265")}, {}, "some of vp8, vp9, h264, av1"),
+        ({"video_codecs": ()}, {}, "some of vp8"),
+        ({"video_hardware": "maybe"}, {}, "true or false"),
+        ({"video_max_bitrate_bps": 50_000}, {}, "80000, 50000 and 50000"),
+        (
+            {"video_start_bitrate_bps": 600_000, "video_max_bitrate_bps": 500_000},
+            {},
+            "80000, 600000 and 500000",
+        ),
+        ({"video_min_bitrate_bps": 0}, {}, "above 0"),
+        ({}, {"FASTRTC_VIDEO_START_BITRATE": "much"}, "whole number"),
         ({"public_address": "1.2.3.4:99999"}, {}, "0 to 65535"),
         ({"threads": 0}, {}, "1 to 256"),
         ({"ice_lite": "maybe"}, {}, "true or false"),

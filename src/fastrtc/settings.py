@@ -1,4 +1,5 @@
-"""MediaSettings of the whole process: ports, addresses and threads of the media plane.
+"""MediaSettings of the whole process: ports, addresses and threads of the media plane, and how
+video is encoded.
 
 Reads and checks; opens nothing. ``fastrtc.configure`` wins over the environment, the environment
 over the defaults. The first offer freezes them.
@@ -10,9 +11,10 @@ import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
 
 from fastrtc.errors import ConfigurationError
+from fastrtc.types import VideoCodec
 
 __all__ = ["MediaSettings", "configure", "current_settings", "freeze_settings", "read_settings"]
 
@@ -28,6 +30,10 @@ class MediaSettings:
         interfaces: names or addresses of the interfaces used; empty for all.
         threads: media threads; None for one per core.
         ice_lite: only answer connectivity checks.
+        video_codecs: what may be sent, the preferred ones first; what a client itself sends
+            comes before all.
+        video_hardware: encode on a graphics card where there is one.
+        video_min_bitrate_bps, video_start_bitrate_bps, video_max_bitrate_bps: of each track.
     """
 
     udp_ports: tuple[int, int] = (0, 0)
@@ -36,6 +42,11 @@ class MediaSettings:
     interfaces: tuple[str, ...] = ()
     threads: int | None = None
     ice_lite: bool = False
+    video_codecs: tuple[VideoCodec, ...] = ("vp8", "vp9", "av1", "h264")
+    video_hardware: bool = False
+    video_min_bitrate_bps: int = 80_000
+    video_start_bitrate_bps: int = 1_000_000
+    video_max_bitrate_bps: int = 6_000_000
 
 
 _UNSET: Final[Any] = object()
@@ -46,6 +57,11 @@ _NAMES: Final = {
     "FASTRTC_INTERFACES": "interfaces",
     "FASTRTC_THREADS": "threads",
     "FASTRTC_ICE_LITE": "ice_lite",
+    "FASTRTC_VIDEO_CODECS": "video_codecs",
+    "FASTRTC_VIDEO_HARDWARE": "video_hardware",
+    "FASTRTC_VIDEO_MIN_BITRATE": "video_min_bitrate_bps",
+    "FASTRTC_VIDEO_START_BITRATE": "video_start_bitrate_bps",
+    "FASTRTC_VIDEO_MAX_BITRATE": "video_max_bitrate_bps",
 }
 
 _configured: dict[str, Any] = {}
@@ -60,12 +76,19 @@ def configure(
     interfaces: str | Sequence[str] | None = _UNSET,
     threads: int | None = _UNSET,
     ice_lite: bool = _UNSET,
+    video_codecs: str | Sequence[VideoCodec] = _UNSET,
+    video_hardware: bool = _UNSET,
+    video_min_bitrate_bps: int = _UNSET,
+    video_start_bitrate_bps: int = _UNSET,
+    video_max_bitrate_bps: int = _UNSET,
 ) -> None:
     """Sets what the media plane of this process is started with, before the first offer.
 
     What is not given comes from ``FASTRTC_UDP_PORT``, ``FASTRTC_TCP_PORT``,
-    ``FASTRTC_PUBLIC_ADDRESS``, ``FASTRTC_INTERFACES``, ``FASTRTC_THREADS`` and
-    ``FASTRTC_ICE_LITE`` (lists with commas), else from the defaults.
+    ``FASTRTC_PUBLIC_ADDRESS``, ``FASTRTC_INTERFACES``, ``FASTRTC_THREADS``,
+    ``FASTRTC_ICE_LITE``, ``FASTRTC_VIDEO_CODECS``, ``FASTRTC_VIDEO_HARDWARE`` and
+    ``FASTRTC_VIDEO_MIN_BITRATE``, ``..._START_BITRATE``, ``..._MAX_BITRATE`` (lists with commas),
+    else from the defaults.
 
     Args:
         udp_port: the one UDP port of all sessions, a range as ``(first, last)`` or
@@ -76,6 +99,12 @@ def configure(
         interfaces: names or addresses of the interfaces to use; None for all.
         threads: media threads; None for one per core.
         ice_lite: for hosts with a public address: answer connectivity checks only.
+        video_codecs: "vp8", "vp9", "av1" and "h264" that may be sent, the preferred ones first.
+            A client that sends one of them gets the same; one that takes none of them is sent
+            what it names first. (The encoder of H264 that PyAV brings is GPL.)
+        video_hardware: encode on a graphics card where there is one.
+        video_min_bitrate_bps, video_start_bitrate_bps, video_max_bitrate_bps: of each track;
+            between the first and the last it follows the network.
 
     Raises:
         ConfigurationError: a value cannot be used, or media already runs.
@@ -93,6 +122,11 @@ def configure(
             "interfaces": interfaces,
             "threads": threads,
             "ice_lite": ice_lite,
+            "video_codecs": video_codecs,
+            "video_hardware": video_hardware,
+            "video_min_bitrate_bps": video_min_bitrate_bps,
+            "video_start_bitrate_bps": video_start_bitrate_bps,
+            "video_max_bitrate_bps": video_max_bitrate_bps,
         }.items()
         if value is not _UNSET
     }
@@ -137,7 +171,21 @@ def read_settings(configured: Mapping[str, Any], environment: Mapping[str, str])
             settings = _set(settings, name, configured[name], f"configure({name}=...)")
         elif environment.get(variable, "").strip():
             settings = _set(settings, name, environment[variable].strip(), variable)
-    return settings
+    return _checked_rates(settings)
+
+
+def _checked_rates(settings: MediaSettings) -> MediaSettings:
+    """Bit rates in their order; the one to start with gives way where nobody chose it."""
+    least, most = settings.video_min_bitrate_bps, settings.video_max_bitrate_bps
+    start = settings.video_start_bitrate_bps
+    if start == MediaSettings.video_start_bitrate_bps:
+        start = min(max(start, least), most)
+    if not 0 < least <= start <= most:
+        raise ConfigurationError(
+            f"the bit rates of video are {least}, {start} and {most} bit/s; the least has to be "
+            "above 0, the first not below it, and the greatest not below that"
+        )
+    return replace(settings, video_start_bitrate_bps=start)
 
 
 def _set(settings: MediaSettings, name: str, value: Any, source: str) -> MediaSettings:
@@ -155,7 +203,22 @@ def _set(settings: MediaSettings, name: str, value: Any, source: str) -> MediaSe
         if threads is not None and not 1 <= threads <= 256:
             raise ConfigurationError(f"{source} is {threads}; allowed: 1 to 256")
         return replace(settings, threads=threads)
-    return replace(settings, ice_lite=_flag(value, source))
+    if name == "video_codecs":
+        return replace(settings, video_codecs=_codecs(value, source))
+    changed: dict[str, Any] = {name: value}
+    if name in ("ice_lite", "video_hardware"):
+        changed[name] = _flag(value, source)
+    else:
+        changed[name] = _integer(value, source)
+    return replace(settings, **changed)
+
+
+def _codecs(value: Any, source: str) -> tuple[VideoCodec, ...]:
+    names = tuple(dict.fromkeys(name.lower() for name in _list(value)))
+    known = get_args(VideoCodec)
+    if not names or not set(names) <= set(known):
+        raise ConfigurationError(f"{source} is {value!r}; allowed: some of {', '.join(known)}")
+    return cast(tuple[VideoCodec, ...], names)
 
 
 def _integer(value: Any, source: str) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastrtc.session.transport import InboundPicture
+from fastrtc.settings import MediaSettings
 from fastrtc.transports.webrtc_video import ASK_AGAIN_S, Encoded, WebRTCVideo, video_codecs_of
 from fastrtc.types import VideoCodec
 from fastrtc.video.encoder import VideoEncoder
@@ -59,11 +60,16 @@ class Line:
 class End:
     """One end of a call, at a time that the test sets."""
 
-    def __init__(self, *codecs: str, max_bitrate_bps: int | None = None) -> None:
+    def __init__(
+        self,
+        *codecs: str,
+        max_bitrate_bps: int | None = None,
+        settings: MediaSettings = MediaSettings(),  # noqa: B008
+    ) -> None:
         self.now_s = 100.0
         self.wire: Any = Wire(*(codecs or ("VP8", "H264")))
         self.line: Any = Line()
-        self.way = WebRTCVideo(self.wire, self.line, lambda: self.now_s, max_bitrate_bps)
+        self.way = WebRTCVideo(self.wire, self.line, lambda: self.now_s, max_bitrate_bps, settings)
 
     def send(self, number: int, picture: Any = None) -> bool:
         self.now_s += 1 / 30
@@ -151,10 +157,18 @@ def test_keyframes_are_made_when_the_client_asks_and_no_storm_of_them() -> None:
     assert 2 <= len(keyframes) - 1 <= 5
 
 
-def test_what_is_sent_is_what_the_client_sends_else_what_it_names_first() -> None:
-    end = End("VP9", "VP8", "H264")
+def test_what_is_sent_is_what_the_client_sends_else_what_the_settings_prefer() -> None:
+    end = End("H264", "VP9", "VP8")
     end.send(0)
-    assert end.wire.sent[0][2] == "vp9"
+    assert end.wire.sent[0][2] == "vp8"
+    settings = MediaSettings(video_codecs=("av1", "vp9"))
+    end = End("H264", "VP8", "VP9", settings=settings)
+    end.way.decode(encoded(1, "h264")[0])
+    end.send(0)
+    assert end.wire.sent[0][2] == "vp9", "what is not named is not sent"
+    end = End("H264", "VP8", settings=settings)
+    end.send(0)
+    assert end.wire.sent[0][2] == "h264", "unless the client takes nothing else"
     end = End("VP9", "VP8", "H264")
     end.way.decode(encoded(1, "h264")[0])
     end.send(0)

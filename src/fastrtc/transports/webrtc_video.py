@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, get_args
 
 from fastrtc.session.frame_clock import TakeRate
 from fastrtc.session.transport import InboundPicture, Stats
+from fastrtc.settings import MediaSettings, current_settings
 from fastrtc.types import VideoCodec
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ __all__ = ["WebRTCVideo", "video_codecs_of"]
 
 ASK_AGAIN_S: Final = 0.3
 """Until a client that was asked for a keyframe is asked again."""
-MIN_BITRATE_BPS, START_BITRATE_BPS, MAX_BITRATE_BPS = 80_000, 1_000_000, 6_000_000
 
 
 class Encoded(NamedTuple):
@@ -67,7 +67,8 @@ class WebRTCVideo:
         peer: of the media plane.
         video: the session's; is told of what arrives.
         clock: of the event loop.
-        max_bitrate_bps: what pictures may take at most; None for the default.
+        max_bitrate_bps: what pictures may take at most; None for what the settings say.
+        settings: codecs and bit rates; None for those of the process.
     """
 
     def __init__(
@@ -76,11 +77,13 @@ class WebRTCVideo:
         video: Video,
         clock: Callable[[], float],
         max_bitrate_bps: int | None = None,
+        settings: MediaSettings | None = None,
     ) -> None:
         self._peer = peer
         self._video = video
         self._clock = clock
-        self._max_bps = max_bitrate_bps or MAX_BITRATE_BPS
+        self._settings = settings or current_settings()
+        self._max_bps = max_bitrate_bps or self._settings.video_max_bitrate_bps
         self._codecs = video_codecs_of(peer.answer)
         self._keyframes_asked = 0
         # The reading thread's.
@@ -196,11 +199,14 @@ class WebRTCVideo:
         return []
 
     def _codec_to_send(self) -> VideoCodec | None:
-        """What the client itself sends, else what it named first; once begun, it stays."""
+        """What the client itself sends, else by the order of the settings, else what it named
+        first; once begun, it stays."""
         codecs = self._codecs
         if self._codec not in codecs:
-            preferred = self._inbound_codec
-            self._codec = preferred if preferred in codecs else next(iter(codecs), None)
+            wanted = [codec for codec in self._settings.video_codecs if codec in codecs]
+            if self._inbound_codec in wanted:
+                wanted = [self._inbound_codec]
+            self._codec = next(iter(wanted or codecs), None)
         return self._codec
 
     def _adapt(self, now_s: float) -> Adaptation:
@@ -208,8 +214,8 @@ class WebRTCVideo:
             from fastrtc.video.adaptation import Adaptation
 
             self._adaptation = Adaptation(
-                min_bitrate_bps=min(MIN_BITRATE_BPS, self._max_bps),
-                start_bitrate_bps=min(START_BITRATE_BPS, self._max_bps),
+                min_bitrate_bps=min(self._settings.video_min_bitrate_bps, self._max_bps),
+                start_bitrate_bps=min(self._settings.video_start_bitrate_bps, self._max_bps),
                 max_bitrate_bps=self._max_bps,
             )
         estimate_bps, self._estimate_bps = self._estimate_bps, None
@@ -227,7 +233,12 @@ class WebRTCVideo:
             if self._encoder is not None:
                 self._encoder.close()
             self._encoder_codec = codec
-            self._encoder = VideoEncoder(codec, fps=self._video.fps, bitrate_bps=target.bitrate_bps)
+            self._encoder = VideoEncoder(
+                codec,
+                fps=self._video.fps,
+                bitrate_bps=target.bitrate_bps,
+                hardware=self._settings.video_hardware,
+            )
         self._encoder.set_bitrate(target.bitrate_bps)
         return self._encoder
 
