@@ -58,6 +58,8 @@ async def test_offers_and_candidates_come_by_gradios_own_way() -> None:
         assert list(stream.webrtc_component.handlers) == ["me"]
         candidate = {"type": "ice-candidate", "candidate": {"candidate": ""}, "webrtc_id": "me"}
         assert await ask("offer", candidate) == {"status": "success"}
+        assert await ask("statistics", "me") == {"frames_dropped": 0}
+        assert await ask("statistics", "other") == await ask("statistics", {}) == {}
         refused = await ask("offer", {**OFFER, "webrtc_id": "other"})
         assert refused["meta"] == {"error": "concurrency_limit_reached", "limit": 1}
 
@@ -90,6 +92,7 @@ async def test_whoever_is_not_authorised_gets_no_place() -> None:
 
     stream = audio_stream(authorize=authorize)
     async with visiting(stream) as (_, ask):
+        assert await ask("statistics", "me") == {}
         answer = await ask("offer", OFFER)
     assert asked == ["test"]
     assert answer["meta"] == {"error": "unauthorized", "reason": "who are you?"}

@@ -40,7 +40,7 @@ async def test_browsers_are_told_all_they_need_and_no_secret() -> None:
     assert "secret" not in json.dumps(config)
     assert config["button_labels"] == {"start": "Talk", "stop": "", "waiting": ""}
     assert config["track_constraints"]["echoCancellation"] == {"ideal": True}
-    assert config["server_fns"] == ["offer", "turn"]
+    assert config["server_fns"] == ["offer", "statistics", "turn"]
 
 
 @pytest.mark.parametrize(("full_screen", "width"), [(True, 1280), (None, 1280), (False, 500)])

@@ -22,12 +22,15 @@ from fastrtc.server.offers import resolve
 from fastrtc.server.routes import answer_offer
 from fastrtc.server.schemas import Body
 from fastrtc.session.registry import Registry
+from fastrtc.session.transport import Stats
 from fastrtc.types import WebRTCData
 
 __all__ = ["Line", "id_of"]
 
 logger = logging.getLogger("fastrtc")
 
+SHOWN_STATS: Final = ("frames_dropped", "video_frames_dropped", "video_age_ms")
+"""What the visitor's details panel shows of the server's own counters."""
 NO_HANDLER: Final = "this component has no handler: call .stream(fn, ...) on it"
 
 
@@ -89,6 +92,18 @@ class Line:
         except Exception:
             logger.exception("rtc_configuration could not be had")
             return _failed("server_error", "the server has no TURN servers; its log says why")
+
+    async def statistics(self, webrtc_id: Any, request: Request | None) -> Stats:
+        """Our side's share of what the details panel shows; nothing for an unknown id."""
+        session = self.registry.get(webrtc_id) if isinstance(webrtc_id, str) else None
+        if session is None or self.core is None:
+            return {}
+        try:
+            await authorise(self.core.authorize, request)
+        except HTTPException:
+            return {}
+        stats = session.stats
+        return {name: stats[name] for name in SHOWN_STATS if name in stats}
 
     def set_input(self, webrtc_id: str, *inputs: Any) -> None:
         """Gives a client's handler its inputs; the next call sees them. From any thread."""

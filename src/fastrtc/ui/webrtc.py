@@ -320,3 +320,8 @@ class WebRTC(Component):
     async def offer(self, body: Any, request: Request) -> dict[str, Any]:
         """Answers an offer or takes a candidate."""
         return await self._line.offer(body, getattr(request, "request", request))
+
+    @server  # type: ignore[untyped-decorator]
+    async def statistics(self, webrtc_id: Any, request: Request) -> dict[str, Any]:
+        """The server's share of the details panel."""
+        return await self._line.statistics(webrtc_id, getattr(request, "request", request))

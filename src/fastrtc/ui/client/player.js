@@ -1,6 +1,8 @@
 // @ts-check
 /** Lets the person hear and see what comes: one element, the page's or our own. */
 
+import { ClientError, deviceError } from "./errors.js";
+
 export class Player {
   /** @param {() => void} blocked the browser plays nothing before a gesture; then call `resume` */
   constructor(blocked) {
@@ -54,8 +56,15 @@ export class Player {
 
   /** @param {string} id "" for the default */
   async setSpeaker(id) {
+    if (id && !this.element.setSinkId) {
+      throw new ClientError("misuse", "This browser does not let pages choose the speaker.", false);
+    }
     this.speaker = id;
-    if (id || this.element.sinkId) await this.element.setSinkId?.(id);
+    try {
+      if (id || this.element.sinkId) await this.element.setSinkId(id);
+    } catch (error) {
+      throw deviceError(error, "speaker");
+    }
   }
 
   close() {

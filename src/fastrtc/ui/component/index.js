@@ -192,7 +192,10 @@ class Component {
 
   /** @param {Client} client */
   async measure(client) {
-    if (this.view.showsStatistics) this.view.count(await client.stats());
+    if (this.view.showsStatistics) {
+      const [ours, theirs] = await Promise.all([client.stats(), this.shared.server.statistics(client.id)]);
+      this.view.count({ ...ours, ...theirs });
+    }
     if (client === this.client) this.timer = setTimeout(() => this.measure(client), STATISTICS_EVERY_MS);
   }
 

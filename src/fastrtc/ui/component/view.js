@@ -200,10 +200,10 @@ export class View {
     return this.details.open;
   }
 
-  /** @param {import("../client/stats.js").Statistics} statistics */
+  /** @param {Record<string, any>} statistics of both sides; null or missing is not known */
   count(statistics) {
     const shown = NUMBERS.flatMap(([key, name, write]) => {
-      const value = statistics[key];
+      const value = statistics[key] ?? null;
       return value === null ? [] : [make("div", {}, make("dt", {}, name), make("dd", {}, write(value)))];
     });
     this.numbers.replaceChildren(...shown);

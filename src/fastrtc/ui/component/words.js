@@ -27,8 +27,12 @@ export const BUTTONS = { start: "Start", stop: "Stop", waiting: "Cancel" };
 /** What the buttons say that silence a kind of media, and then give it back. */
 export const MUTES = { audio: ["Mute", "Unmute"], video: ["Camera off", "Camera on"] };
 
-/** The numbers of the details panel: their name, and how they are written. */
-export const NUMBERS = /** @type {const} */ ([
+/**
+ * The numbers of the details panel: the browser's (stats.js) and the server's (line.py), what they are
+ * called and how they are written.
+ * @type {[string, string, (value: number) => string][]}
+ */
+export const NUMBERS = [
   ["roundTripMs", "Round trip", milliseconds],
   ["turnLatencyMs", "Reply after you stop", milliseconds],
   ["loss", "Loss, coming", percent],
@@ -38,7 +42,10 @@ export const NUMBERS = /** @type {const} */ ([
   ["jitterBufferMs", "Sound waits here", milliseconds],
   ["videoFps", "Pictures", perSecond],
   ["videoFrameAgeMs", "Age of picture", milliseconds],
-]);
+  ["video_age_ms", "Picture at the server", milliseconds],
+  ["video_frames_dropped", "Pictures dropped there", String],
+  ["frames_dropped", "Sound dropped there", String],
+];
 
 /** @param {number} value */
 function milliseconds(value) {
