@@ -119,6 +119,8 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "StreamHandler": "fastrtc.handlers.base",
         "StreamHandlerBase": "fastrtc.handlers.base",
         "VideoEmitType": "fastrtc.handlers.video",
+        "VideoEventGenerator": "fastrtc.handlers.video",
+        "VideoEventHandler": "fastrtc.handlers.video",
         "VideoStreamHandler": "fastrtc.handlers.video",
     },
     "fastrtc.webrtc": {

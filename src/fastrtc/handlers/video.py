@@ -5,7 +5,7 @@ Says what to call with what; the session decodes before it, and encodes what com
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Final, TypeAlias, get_args
 
 import numpy as np
@@ -15,7 +15,14 @@ from fastrtc.handlers.functions import FrameFunction, SourceFunction
 from fastrtc.handlers.outputs import AdditionalOutputs, CloseStream
 from fastrtc.types import PixelFormat
 
-__all__ = ["VideoEmitType", "VideoSource", "VideoStreamHandler", "check_picture_options"]
+__all__ = [
+    "VideoEmitType",
+    "VideoEventGenerator",
+    "VideoEventHandler",
+    "VideoSource",
+    "VideoStreamHandler",
+    "check_picture_options",
+]
 
 MAX_FPS: Final = 240
 
@@ -27,6 +34,9 @@ VideoEmitType: TypeAlias = (
     | None
 )
 """What a video handler may return or yield."""
+VideoEventGenerator: TypeAlias = Generator[VideoEmitType, None, None]
+VideoEventHandler: TypeAlias = Callable[..., VideoEmitType | VideoEventGenerator]
+"""A video handler: a function of a picture and the inputs."""
 
 
 def check_picture_options(fps: float, pixel_format: str) -> None:
