@@ -58,6 +58,7 @@ class Reply:
         held: whether its items are held back.
         ended: the generator has nothing more; items may still wait.
         closed: :meth:`close` was called.
+        generator: what the user's function returned, once it has.
         has_begun: the generator's own code has run; what it was given has arrived.
         gave_audio: audio of it was given away.
 
@@ -82,6 +83,7 @@ class Reply:
         self.closed = False
         self.is_answer = is_answer
         self.has_begun = False
+        self.generator: Any = None
         self.gave_audio = False
         self._session = session
         self._on_done = on_done
@@ -100,6 +102,12 @@ class Reply:
     def played_s(self) -> float:
         """Seconds of it that were sent to the client."""
         return 0.0 if self.passage is None else self.passage.played_s
+
+    @property
+    def ended_elsewhere(self) -> bool:
+        """Whether the generator was asked to its end by somebody else."""
+        frames = (getattr(self.generator, name, self) for name in ("gi_frame", "ag_frame"))
+        return not self.ended and None in frames
 
     async def next(self) -> Any:
         """The next item, or :data:`ENDED`; also when the reply is closed meanwhile."""
@@ -144,6 +152,7 @@ class Reply:
         self._is_beginning = True
         items = await begin(lane)
         self._is_beginning = False
+        self.generator = items
         if hasattr(items, "__anext__"):
             await self._produce(items)
         elif hasattr(items, "__next__"):

@@ -97,9 +97,14 @@ class ReplyCalls:
         handler = self._handler
         return self._phone_inputs if handler.phone_mode else handler.latest_args[1:]
 
+    @property
+    def wants_inputs(self) -> bool:
+        """Whether the client is asked for inputs before a reply."""
+        return self._needs_args or self._fit.most != 0
+
     async def _fetch_inputs(self, fit: InputsFit) -> None:
         handler = self._handler
-        if handler.phone_mode or (self._fit.most == 0 and not self._needs_args):
+        if handler.phone_mode or not self.wants_inputs:
             return
         if self._needs_args or fit.missing(len(handler.latest_args) - 1):
             await handler.wait_for_args()

@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrtc.handlers.app_state import AppState, ReplyFnGenerator
-from fastrtc.handlers.base import HandlerSession, StreamHandler
+from fastrtc.handlers.base import HandlerSession
 from fastrtc.handlers.hearing import Hearing
 from fastrtc.handlers.outputs import AudioEmitType
 from fastrtc.handlers.reply import Begin
 from fastrtc.handlers.reply_calls import ReplyCalls
+from fastrtc.handlers.running_reply import RunningReply
 from fastrtc.handlers.signature import is_async_callable
 from fastrtc.handlers.turn_audio import Pieces, TurnAudio, mono
 from fastrtc.handlers.turn_settings import SETTABLE, Recogniser, TurnSettings
@@ -41,7 +42,7 @@ LONGEST_CHUNK_S: Final = 10.0
 """How much stereo is kept before a turn of a subclass has begun."""
 
 
-class ReplyOnPause(StreamHandler):
+class ReplyOnPause(RunningReply):
     """Calls a generator function with everything a user said, when the user pauses.
 
     The reply stops when the user speaks into it, and its generator is closed; see
@@ -153,9 +154,7 @@ class ReplyOnPause(StreamHandler):
         self.model = get_silero_model() if model is None else prepared(model)
         self._given = {name: getattr(self, name) for name in SETTABLE}
         self.state = AppState()
-        self._turns: TurnTaker | None = None
         self._may_play: Callable[[], bool] | None = None
-        self._at_reply_end = False
         self._earlier: npt.NDArray[np.int16] = np.zeros(0, np.int16)
         self._channels = 2 if expected_layout == "stereo" else 1
         self._heard = TurnAudio(input_sample_rate, self._channels)
@@ -183,7 +182,9 @@ class ReplyOnPause(StreamHandler):
             self._turns.close()
 
     def receive_entry(self) -> Callable[[AudioInput], Any]:
-        return self._receive_on_loop if self._is_fed_on_loop else self.receive
+        if self._is_fed_on_loop:
+            return self._receive_on_loop
+        return self.receive if inspect.iscoroutinefunction(self.receive) else self._receive_beside
 
     def emit_entry(self) -> Callable[[], Any]:
         if self._overrides("emit"):

@@ -108,6 +108,8 @@ class TurnTaker:
 
     def interrupt(self) -> None:
         """Falls silent now and closes the reply."""
+        if self._closed:
+            return
         self._is_holding = False
         self._cancel("resume")
         reply, self._reply = self._reply, None
@@ -123,8 +125,15 @@ class TurnTaker:
         self._answered = []
 
     def start_afresh(self) -> None:
-        """Closes the reply and forgets what was said."""
-        if not self._closed:
+        """Closes the reply and forgets what was said; but lets a reply be heard to its end that
+        somebody else has brought to its end."""
+        reply = self._reply
+        if reply is not None and reply.ended_elsewhere:
+            self._reply = None
+            reply.close()
+            self._host.on_responding(False)
+            self._after_playout()
+        elif not self._closed:
             self.interrupt()
             self._drop_eager()
             self._kept.clear()
@@ -144,6 +153,12 @@ class TurnTaker:
     def is_replying(self) -> bool:
         """Whether a reply runs. From any thread."""
         return self._reply is not None
+
+    @property
+    def generator(self) -> Any:
+        """What the running reply's function returned; None before it has. From any thread."""
+        reply = self._reply
+        return None if reply is None else reply.generator
 
     @property
     def is_speaking(self) -> bool:
