@@ -21,8 +21,8 @@ def echo(frame: Any, threshold: float = 0.3) -> Any:
 
 
 class Both(AudioVideoStreamHandler):
-    def __init__(self, name: str = "nobody") -> None:
-        super().__init__(fps=24)
+    def __init__(self, name: str = "nobody", fps: int = 24) -> None:
+        super().__init__(fps=fps)
         self.name = name
 
     def receive(self, frame: Any) -> None: ...
@@ -55,6 +55,11 @@ def test_a_copy_has_the_same_options_and_nothing_is_wrapped_twice() -> None:
 def test_options_that_cannot_be(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         VideoStreamHandler(echo, **options)
+
+
+def test_audio_video_handlers_need_a_rate_too() -> None:
+    with pytest.raises(ValueError, match="fps is 0"):
+        Stream(Both(fps=0), modality="audio-video")
 
 
 def test_a_handler_that_cannot_be_called() -> None:

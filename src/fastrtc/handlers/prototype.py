@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from fastrtc.handlers.audio_video import AsyncAudioVideoStreamHandler, AudioVideoStreamHandler
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.functions import FrameFunction, SourceFunction
-from fastrtc.handlers.video import VideoSource, VideoStreamHandler
+from fastrtc.handlers.video import VideoSource, VideoStreamHandler, check_picture_options
 from fastrtc.types import Modality, StreamMode
 
 __all__ = ["make_prototype"]
@@ -88,7 +88,9 @@ def _video(handler: object, mode: StreamMode, has_inputs: bool) -> StreamHandler
 def _audio_video(handler: object) -> StreamHandlerBase:
     if not isinstance(handler, AUDIO_VIDEO):
         _refuse_others(handler, "audio-video", (object,))
-    return cast(StreamHandlerBase, handler)
+    both = cast(AudioVideoStreamHandler, handler)
+    check_picture_options(both.fps, both.pixel_format)
+    return both
 
 
 def _refuse_others(handler: object, modality: Modality, others: tuple[type, ...]) -> None:
