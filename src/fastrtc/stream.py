@@ -17,6 +17,7 @@ from fastrtc.handlers.outputs import AdditionalOutputs
 from fastrtc.server.auth import authorise
 from fastrtc.server.client_files import add_client_routes
 from fastrtc.server.core import Core
+from fastrtc.server.hosting import HostWarning
 from fastrtc.server.lifespan import with_lifespan
 from fastrtc.server.offers import Offers, ServerConfiguration, resolve
 from fastrtc.server.routes import answer_offer, make_router
@@ -156,6 +157,7 @@ class Stream:
             if mode in (direction, "send-receive")
         }
         self._telephone_guard = TelephoneGuard()
+        self._warn_of_host = HostWarning(rtc_configuration)
         self._sockets = SocketDoors(
             self.factory,
             authorize,
@@ -182,6 +184,7 @@ class Stream:
         """
         if self._ui is None:
             require_gradio()
+            self._warn_of_host()
             from fastrtc.ui.layouts import Page, build_page
 
             page = Page(
@@ -239,7 +242,7 @@ class Stream:
         add_client_routes(router)
         app.include_router(router)
         inner = app.router.lifespan_context
-        app.router.lifespan_context = with_lifespan(inner, self.factory, self.rtc_configuration)
+        app.router.lifespan_context = with_lifespan(inner, self.factory, self._warn_of_host)
 
     async def offer(self, body: Body, request: Request = NO_REQUEST) -> Any:
         """Answers an offer or takes a candidate, for those who route it themselves.

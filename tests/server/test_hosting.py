@@ -43,6 +43,17 @@ def test_the_warning_comes_when_the_server_starts(
     app = FastAPI()
     Stream(AsyncEcho(), modality="audio").mount(app)
     assert "TURN" not in caplog.text
-    with served(app=app):
-        pass
+    for _ in range(2):
+        with served(app=app):
+            pass
+    assert caplog.text.count("browsers need a TURN server") == 1
+
+
+async def test_a_page_of_its_own_warns_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """stream.ui.launch() starts a server of Gradio's, which the stream is not mounted on."""
+    monkeypatch.setenv("SPACE_ID", "me/app")
+    stream = Stream(AsyncEcho(), modality="audio")
+    assert stream.ui is not None
     assert caplog.text.count("browsers need a TURN server") == 1

@@ -1,14 +1,38 @@
-"""Hosts that no media packet reaches: Colab and Hugging Face Spaces forward HTTP alone. Pure.
+"""Hosts that no media packet reaches: Colab and Hugging Face Spaces forward HTTP alone.
 
 A call over WebRTC is possible there only by a TURN server, which a browser has to be told of.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from collections.abc import Container, Mapping
 from typing import Any
 
-__all__ = ["missing_turn"]
+__all__ = ["HostWarning", "missing_turn"]
+
+logger = logging.getLogger("fastrtc")
+
+
+class HostWarning:
+    """Tells the log, once, that this host needs TURN and the stream has none.
+
+    Args:
+        rtc_configuration: the stream's, for browsers.
+    """
+
+    def __init__(self, rtc_configuration: Any) -> None:
+        self._rtc_configuration = rtc_configuration
+        self._was_given = False
+
+    def __call__(self) -> None:
+        """Called when a server starts, and when a page is made."""
+        warning = missing_turn(self._rtc_configuration, os.environ, sys.modules)
+        if warning is not None and not self._was_given:
+            self._was_given = True
+            logger.warning("%s", warning)
 
 
 def missing_turn(

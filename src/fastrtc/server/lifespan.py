@@ -8,10 +8,7 @@ signal comes, not when the lifespan does. Handles no request.
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import signal
-import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,14 +16,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from types import FrameType
 from typing import Any, Final, TypeAlias
 
-from fastrtc.server.hosting import missing_turn
 from fastrtc.session.factory import SessionFactory
 from fastrtc.session.workers import call_sync
 from fastrtc.transports.media_plane import shutdown_media_plane
 
 __all__ = ["leave_at_signal", "with_lifespan"]
-
-logger = logging.getLogger("fastrtc")
 
 DRAIN_S: Final = 1.0
 
@@ -39,7 +33,7 @@ _leaving: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.WeakSet[S
 
 
 def with_lifespan(
-    inner: Lifespan, factory: SessionFactory, rtc_configuration: Any = None
+    inner: Lifespan, factory: SessionFactory, on_start: Callable[[], None]
 ) -> Lifespan:
     """``inner``, an application's lifespan, with the stream's sessions ended inside it.
 
@@ -48,7 +42,7 @@ def with_lifespan(
     Args:
         inner: the application's own.
         factory: has the stream's sessions.
-        rtc_configuration: the stream's; a host that cannot do without is told of at the start.
+        on_start: called when the application begins.
     """
 
     @asynccontextmanager
@@ -56,9 +50,7 @@ def with_lifespan(
         global _running
         async with inner(app) as state:
             factory.reopen()
-            warning = missing_turn(rtc_configuration, os.environ, sys.modules)
-            if warning is not None:
-                logger.warning("%s", warning)
+            on_start()
             _running += 1
             with _draining_at_signal(factory) as second_interrupt:
                 try:
