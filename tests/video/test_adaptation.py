@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from fastrtc.video.adaptation import Adaptation, KeyframeRequests, Target
-from fastrtc.video.rate import LeakyBucket, RateLadder
+from fastrtc.video.rate import FramePace, LeakyBucket, RateLadder
 
 FPS = 30.0
 
@@ -213,3 +213,22 @@ def test_no_gap_is_a_freeze() -> None:
             bucket.add(100_000, now_s)
             sent.append(now_s)
     assert max(after - before for before, after in pairwise(sent)) < 0.75
+
+
+def test_an_uneven_clock_becomes_an_even_pace() -> None:
+    pace = FramePace(1 / 30)
+    steps_s = [pace.next(step) for _ in range(100) for step in (1 / 60, 1 / 20)]
+    assert max(steps_s) / min(steps_s) < 1.2
+    assert sum(steps_s) == pytest.approx(200 / 30, rel=0.05)
+
+
+def test_a_new_rate_of_pictures_is_learned_and_a_pause_is_not() -> None:
+    pace = FramePace(1 / 30)
+    assert pace.next(10.0) < 1 / 25
+    for _ in range(60):
+        slow_s = pace.next(1 / 5)
+    assert slow_s == pytest.approx(1 / 5, rel=0.05)
+    assert pace.next(1 / 30) <= 2 / 30
+    for _ in range(30):
+        fast_s = pace.next(1 / 30)
+    assert fast_s == pytest.approx(1 / 30, rel=0.05)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import resource
 from functools import cache
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -155,6 +157,22 @@ def test_libvpx_follows_at_once_without_a_keyframe(
     assert min(sharpness_db[75:]) > 30
 
 
+@pytest.mark.parametrize("codec", ["vp8", "vp9"])
+def test_pictures_that_come_unevenly_are_not_sent_unevenly(codec: VideoCodec) -> None:
+    """As from a camera, or a handler that leaves some out."""
+    shown = [Picture.from_array(pixels, "bgr24") for pixels in scene(320, 240, 50, detail=10)]
+    spread = []
+    for steps in ((3_000, 3_000), (1_500, 4_500)):
+        encoder = VideoEncoder(codec, fps=30, bitrate_bps=400_000)
+        sizes, rtp_time = [], 0
+        for index, picture in enumerate(shown + shown[::-1]):
+            rtp_time += steps[index % 2]
+            sizes.append(sum(len(frame.data) for frame in encoder.encode(picture, rtp_time)))
+        encoder.close()
+        spread.append(np.std(sizes[30:]) / np.mean(sizes[30:]))
+    assert spread[1] < 1.5 * spread[0]
+
+
 def test_a_pause_is_not_made_up_for() -> None:
     """A screen that stood still for seconds: the next picture has no more bits than others."""
     shown = pictures(320, 240, 30)
@@ -280,3 +298,25 @@ def test_a_build_without_an_encoder_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(encoders, "IMPLEMENTATIONS", none)
     with pytest.raises(FeatureUnavailable, match="no h264 encoder; install PyAV"):
         VideoEncoder("h264", fps=30, bitrate_bps=500_000)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for its memory")
+@pytest.mark.parametrize("codec", CODECS)
+def test_memory_comes_back(codec: VideoCodec) -> None:
+    """Encoders that are opened anew and decoders that are replaced, as in long calls."""
+
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+    def rounds(count: int) -> None:
+        for index in range(count):
+            encoder = VideoEncoder(codec, fps=30, bitrate_bps=500_000)
+            [frame] = encoder.encode(pictures(320, 240, 30)[index % 30], 0)
+            [seen] = VideoDecoder(codec).decode(frame.data)
+            seen.to_array("bgr24")
+            encoder.close()
+
+    rounds(5)
+    before_mb = resident_mb()
+    rounds(25)
+    assert resident_mb() - before_mb < 15  # One encoder of VP9 has 10.

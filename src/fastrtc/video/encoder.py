@@ -21,7 +21,7 @@ from fastrtc.errors import FeatureUnavailable
 from fastrtc.types import VideoCodec
 from fastrtc.video.encoders import Implementation, implementations
 from fastrtc.video.picture import Picture
-from fastrtc.video.rate import LeakyBucket, RateLadder
+from fastrtc.video.rate import FramePace, LeakyBucket, RateLadder
 
 __all__ = ["EncodedFrame", "VideoEncoder"]
 
@@ -30,8 +30,6 @@ _log = logging.getLogger(__name__)
 CLOCK_HZ: Final = 90_000
 """Of RTP timestamps of video (RFC 3551, section 5)."""
 _LONGEST_STEP_S: Final = 5
-_LONGEST_FRAME_S: Final = 0.25
-"""Of which a picture may take the bits: the first one after a pause is no burst."""
 _NO_KEYFRAMES: Final = 1_000_000
 """Frames from one keyframe to the next that nobody asked for."""
 
@@ -85,6 +83,7 @@ class VideoEncoder:
         self._size = (0, 0)
         self._ladder = RateLadder(bitrate_bps)
         self._bucket = LeakyBucket()
+        self._pace = FramePace(CLOCK_HZ / fps)
         self._ticks = 0
         self._pts = 0
         self._last_rtp_time: int | None = None
@@ -164,13 +163,13 @@ class VideoEncoder:
 
     def _steer(self, context: VideoCodecContext, step: int) -> None:
         """Lets the encoder's clock go on, and has it make for the bit rate if it can."""
-        step = min(step, round(_LONGEST_FRAME_S * CLOCK_HZ))
+        even_step = self._pace.next(step)
         follows = self._candidates[0].follows
         if follows == "clock":
-            step = round(step * self._ladder.clock(self._bitrate_bps))
+            even_step *= self._ladder.clock(self._bitrate_bps)
         elif follows == "lower":
             context.bit_rate = min(self._bitrate_bps, self._ladder.opened_bps)
-        self._pts += max(1, step)
+        self._pts += max(1, round(even_step))
 
     def _encode(
         self, context: VideoCodecContext, picture: Picture, rtp_time: int, keyframe: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-__all__ = ["FASTEST_CLOCK", "SLOWEST_CLOCK", "LeakyBucket", "RateLadder"]
+__all__ = ["FASTEST_CLOCK", "SLOWEST_CLOCK", "FramePace", "LeakyBucket", "RateLadder"]
 
 _BETWEEN_STEPS_S: Final = 2.0
 _DOWN: Final = 0.9
@@ -18,6 +18,26 @@ _SPARE: Final = 1.05
 """An encoder that keeps to its rate on average empties the bucket in the end."""
 _ROOM_S: Final = 0.5
 _LONGEST_GAP_S: Final = 0.7
+
+
+_PACE_SHARE: Final = 0.1
+
+
+class FramePace:
+    """The even pace that pictures come at, whatever each one's clock says.
+
+    An encoder that gives a picture the bits of the time since the one before would make every late
+    picture large and every early one small, and after a pause a burst.
+    """
+
+    def __init__(self, step: float) -> None:
+        self._step = step
+
+    def next(self, step: float) -> float:
+        """The step to tell the encoder, given the one that was; both in any unit."""
+        self._step = min(self._step, 2 * step)
+        self._step += (min(step, 2 * self._step) - self._step) * _PACE_SHARE
+        return self._step
 
 
 class RateLadder:
