@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from fastrtc.handlers.base import HandlerSession
+from fastrtc.handlers.timers import SHORTEST_WAIT_S
 from fastrtc.handlers.turn_audio import Pieces, Samples, TurnAudio, joined, mono
 from fastrtc.handlers.turn_settings import TurnSettings
 from fastrtc.turns.detector import Event, Started
@@ -27,8 +28,6 @@ GAP_S: Final = 0.2
 """The same for one that paused before: silence is not sent. (Of a loss, so much is concealed.)"""
 PAUSED_S: Final = 0.15
 FILL_S: Final = 0.1
-SHORTEST_WAIT_S: Final = 0.001
-"""Timers are not set for the rounding errors of a clock."""
 
 
 class Hearing:

@@ -6,7 +6,6 @@ event loop; the methods here may be called, and overridden, from any thread.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 import inspect
@@ -413,9 +412,3 @@ class ReplyOnPause(RunningReply):
 
     def _log(self, text: str) -> None:
         self.session.send_message(create_message("log", text))
-
-    def _on_loop(self, fn: Callable[..., Any], *args: Any) -> None:
-        if asyncio._get_running_loop() is self.loop:
-            fn(*args)
-        elif not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(fn, *args)

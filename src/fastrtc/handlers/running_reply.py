@@ -6,6 +6,7 @@ Decides nothing: each request goes to the turn taker, on the session's loop.
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -70,8 +71,11 @@ class RunningReply(StreamHandler):
     def trigger_response(self) -> None:
         """Has the reply begin now."""
 
-    @abstractmethod
-    def _on_loop(self, fn: Callable[..., Any], *args: Any) -> None: ...
+    def _on_loop(self, fn: Callable[..., Any], *args: Any) -> None:
+        if asyncio._get_running_loop() is self.loop:
+            fn(*args)
+        elif not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(fn, *args)
 
     @abstractmethod
     def receive(self, frame: AudioInput) -> None: ...

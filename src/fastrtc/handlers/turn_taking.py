@@ -13,6 +13,7 @@ from typing import Any, Final
 from fastrtc.handlers.base import HandlerSession
 from fastrtc.handlers.hearing import Hearing
 from fastrtc.handlers.reply import ENDED, Begin, Reply, audio_s
+from fastrtc.handlers.timers import SHORTEST_WAIT_S, Timers
 from fastrtc.handlers.turn_audio import Pieces, Samples
 from fastrtc.handlers.turn_host import Host
 from fastrtc.handlers.turn_settings import ASK_AT_S, LONGEST_TURN_S, TurnSettings
@@ -23,8 +24,6 @@ from fastrtc.turns.protocol import EndOfTurnModel
 __all__ = ["TurnTaker"]
 
 COMPLETE: Final = 0.5
-SHORTEST_WAIT_S: Final = 0.001
-"""Timers are not set for the rounding errors of a clock."""
 RECOUNT_S: Final = 0.3
 """How often words are counted while somebody talks into a reply."""
 
@@ -63,11 +62,11 @@ class TurnTaker:
         self._counting: asyncio.Task[None] | None = None
         self._stt_lock = asyncio.Lock()
         self._judgements = 0
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers = Timers(self._loop)
         self._active_at_s = self._loop.time()
         self._closed = False
         if settings.idle_after_s is not None:
-            self._after("idle", settings.idle_after_s, self._look_for_idleness)
+            self._timers.after("idle", settings.idle_after_s, self._look_for_idleness)
 
     # What the handler calls.
 
@@ -111,7 +110,7 @@ class TurnTaker:
         if self._closed:
             return
         self._is_holding = False
-        self._cancel("resume")
+        self._timers.cancel("resume")
         reply, self._reply = self._reply, None
         # First, so that the generator's clean-up reads how much of it was heard.
         self._session.clear()
@@ -145,9 +144,7 @@ class TurnTaker:
         self._closed = True
         self._withdraw_question()
         self._hearing.close()
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        self._timers.close()
 
     @property
     def is_replying(self) -> bool:
@@ -297,7 +294,7 @@ class TurnTaker:
         if settings.resume_after_s is not None and not self._is_holding:
             self._is_holding = True
             self._session.hold()
-            self._after("resume", settings.resume_after_s, self._resume_unless_talking)
+            self._timers.after("resume", settings.resume_after_s, self._resume_unless_talking)
         if settings.interrupt_min_words:
             if self._counting is None:
                 self._counting = self._session.spawn(self._count_words())
@@ -309,7 +306,7 @@ class TurnTaker:
             self._resume()
 
     def _resume(self) -> None:
-        self._cancel("resume")
+        self._timers.cancel("resume")
         if self._is_holding:
             self._is_holding = False
             self._session.resume()
@@ -398,7 +395,7 @@ class TurnTaker:
             self._session.failed("the reply function", error)
 
     def _after_playout(self) -> None:
-        self._after("playout", self._session.queued_s, self._on_played_out)
+        self._timers.after("playout", self._session.queued_s, self._on_played_out)
 
     def _on_played_out(self) -> None:
         if self._reply is not None:
@@ -420,14 +417,4 @@ class TurnTaker:
         if quiet_s >= idle_after_s - SHORTEST_WAIT_S:
             self._active_at_s, quiet_s = now_s, 0.0
             self.speak(self._host.begin_idle())
-        self._after("idle", idle_after_s - quiet_s, self._look_for_idleness)
-
-    def _after(self, name: str, delay_s: float, fn: Callable[[], None]) -> None:
-        self._cancel(name)
-        if not self._closed:
-            self._timers[name] = self._loop.call_later(max(delay_s, SHORTEST_WAIT_S), fn)
-
-    def _cancel(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
+        self._timers.after("idle", idle_after_s - quiet_s, self._look_for_idleness)
