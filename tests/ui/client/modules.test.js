@@ -98,8 +98,10 @@ test("statistics are those of the time between two looks", () => {
 });
 
 test("the turn follows the server's log and ends with the sound", (context) => {
-  context.mock.timers.enable({ apis: ["setInterval"] });
   let now = 0;
+  let tick = () => {};
+  context.mock.method(globalThis, "setInterval", (look) => ((tick = look), 1));
+  context.mock.method(globalThis, "clearInterval", () => (tick = () => {}));
   context.mock.method(performance, "now", () => now);
   const levels = { sent: 0, heard: 0 };
   const turns = [];
@@ -107,7 +109,7 @@ test("the turn follows the server's log and ends with the sound", (context) => {
   const pass = (ms) => {
     for (let step = 0; step < ms; step += 50) {
       now += 50;
-      context.mock.timers.tick(50);
+      tick();
     }
   };
   tracker.follow("started_talking");
