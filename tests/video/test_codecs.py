@@ -112,23 +112,23 @@ def test_keyframes_come_when_they_are_asked_for(codec: VideoCodec) -> None:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_bit_rate_is_kept_and_can_be_changed(codec: VideoCodec) -> None:
-    """Down within the second that a keyframe takes, up after the ladder's ten."""
+    """Down within the second that a keyframe takes, up after the ladder's four."""
     shown = pictures(320, 240, 30)
     encoder = VideoEncoder(codec, fps=30, bitrate_bps=600_000)
     parts = []
     for part, bitrate_bps in enumerate((600_000, 200_000, 600_000)):
         encoder.set_bitrate(bitrate_bps)
         frames = [
-            encoder.encode(shown[index % 30], (330 * part + index) * TICKS) for index in range(330)
+            encoder.encode(shown[index % 30], (180 * part + index) * TICKS) for index in range(180)
         ]
         parts.append((bits_per_s(frames[30:]), frames))
     encoder.close()
     (before, _), (low, fewer), (_, after) = parts
     assert before < 1.15 * 600_000
     assert 0.6 * 200_000 < low < 1.15 * 200_000
-    assert bits_per_s(after[310:]) > 1.3 * low
+    assert bits_per_s(after[150:]) > 2 * low
     made = sum(len(frames) for frames in fewer)
-    assert made > 290
+    assert made > 160
     assert sum(frame.keyframe for _, all_ in parts for found in all_ for frame in found) <= 4
 
 

@@ -158,6 +158,12 @@ def test_planes_of_an_odd_size_lose_the_last_row_and_column() -> None:
     np.testing.assert_array_equal(planes[6:].reshape(2, 3, 2)[0], picture.u[:3, :2])
 
 
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 6), (9, 1)])
+def test_planes_of_a_line_are_two_pixels_wide(width: int, height: int) -> None:
+    planes = Picture.from_array(noise(height, width, 3), "bgr24").to_array("yuv420p")
+    assert planes.shape == (max(height, 2) * 3 // 2, max(width & ~1, 2))
+
+
 def test_gray_comes_back_as_it_went() -> None:
     gray = np.arange(256, dtype=np.uint8).reshape(8, 32)
     picture = Picture.from_array(gray, "gray8")

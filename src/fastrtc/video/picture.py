@@ -97,8 +97,11 @@ class Picture:
     def to_array(self, pixel_format: PixelFormat) -> Samples:
         """The picture as a new array, contiguous and writable, of the shapes of ``from_array``.
 
-        "yuv420p" are the planes as they came; of an odd size the last column or row is left out.
+        "yuv420p" are the planes as they came; of an odd size the last column or row is left out,
+        and what is one pixel wide or high is two.
         """
+        if pixel_format == "yuv420p" and min(self.width, self.height) < 2:
+            return self.scaled(max(self.width, 2), max(self.height, 2)).to_array(pixel_format)
         y, u, v = self.y, self.u, self.v
         shape: tuple[int, ...] = (self.height, self.width)
         if pixel_format in _CHANNELS:
