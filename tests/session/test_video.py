@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -15,17 +14,15 @@ import pytest
 
 from fastrtc import (
     AdditionalOutputs,
-    AsyncAudioVideoStreamHandler,
-    AudioVideoStreamHandler,
     CloseStream,
     Stream,
     VideoStreamHandler,
     get_current_context,
-    wait_for_item,
 )
 from fastrtc.session.frame_clock import CLOCK_RATE_HZ
 from fastrtc.session.video import ENCODED_BOUND, WAITING_BOUND
 from fastrtc.testing import MemoryClient, run
+from mirrors import AsyncMirror, SyncMirror
 from pictures import camera, number_of, numbered, numbers
 
 
@@ -464,58 +461,6 @@ def test_what_a_function_returns_in_mode_send_is_not_shown() -> None:
             assert not client.shown
 
     run(check())
-
-
-class SyncMirror(AudioVideoStreamHandler):
-    """Says and shows what it hears and sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pictures: queue.Queue[Any] = queue.Queue()
-        self.sounds: queue.Queue[Any] = queue.Queue()
-        self.calls: set[str] = set()
-
-    def video_receive(self, frame: Any) -> None:
-        self.calls.add("video_receive")
-        self.pictures.put(frame)
-
-    def video_emit(self) -> Any:
-        self.calls.add("video_emit")
-        return self.pictures.get()
-
-    def receive(self, frame: Any) -> None:
-        self.calls.add("receive")
-        self.sounds.put(frame)
-
-    def emit(self) -> Any:
-        self.calls.add("emit")
-        return self.sounds.get()
-
-
-class AsyncMirror(AsyncAudioVideoStreamHandler):
-    """The same in coroutines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pictures: asyncio.Queue[Any] = asyncio.Queue()
-        self.sounds: asyncio.Queue[Any] = asyncio.Queue()
-        self.calls: set[str] = set()
-
-    async def video_receive(self, frame: Any) -> None:
-        self.calls.add("video_receive")
-        self.pictures.put_nowait(frame)
-
-    async def video_emit(self) -> Any:
-        self.calls.add("video_emit")
-        return await wait_for_item(self.pictures)
-
-    async def receive(self, frame: Any) -> None:
-        self.calls.add("receive")
-        self.sounds.put_nowait(frame)
-
-    async def emit(self) -> Any:
-        self.calls.add("emit")
-        return await wait_for_item(self.sounds)
 
 
 BEEP = (np.sin(np.arange(24_000) / 10) * 9000).astype(np.int16)
