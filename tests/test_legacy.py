@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+import numpy as np
 import pytest
 
 from fastrtc.legacy import TABLE
@@ -42,6 +43,31 @@ def test_old_imports_work() -> None:
     assert Body.__name__ == "Body"
     assert UIArgs is fastrtc.UIArgs
     assert isinstance(silero.get_silero_model(), SileroVADModel)
+
+
+def test_outputs_are_split_as_of_old() -> None:
+    from fastrtc.utils import AUDIO_PTIME, AdditionalOutputs, CloseStream, split_output
+
+    audio = (24000, np.zeros(480, np.int16))
+    more, close = AdditionalOutputs(1), CloseStream("bye")
+    assert AUDIO_PTIME == 0.02
+    assert split_output(audio) == (audio, None)
+    assert split_output(more) == (None, more)
+    assert split_output((audio, more)) == (audio, more)
+    assert split_output((audio, close)) == (audio, close)
+    assert split_output(None) == (None, None)
+
+
+def test_old_types_are_what_users_test_for() -> None:
+    from fastrtc.tracks import HandlerType, StreamHandlerImpl
+    from fastrtc.webrtc_connection_mixin import WebRTCConnectionMixin
+
+    import fastrtc
+
+    stream = fastrtc.Stream(fastrtc.ReplyOnPause(lambda audio: iter(())), modality="audio")
+    handler: HandlerType = stream.event_handler
+    assert isinstance(stream, WebRTCConnectionMixin)
+    assert isinstance(handler, StreamHandlerImpl)
 
 
 def test_other_names_and_paths_are_missing_as_usual() -> None:

@@ -14,7 +14,10 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
 
-__all__ = ["TABLE", "LegacyFinder", "install"]
+__all__ = ["AUDIO_PTIME", "TABLE", "LegacyFinder", "install", "split_output"]
+
+AUDIO_PTIME: Final = 0.020
+"""Seconds of a frame of audio, as the original's ``utils`` has it."""
 
 TABLE: Final[dict[str, dict[str, str]]] = {
     "fastrtc.pause_detection": {
@@ -65,6 +68,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "stt_for_chunks": "fastrtc.speech.stt",
     },
     "fastrtc.utils": {
+        "AUDIO_PTIME": "fastrtc.legacy",
         "AdditionalOutputs": "fastrtc.handlers.outputs",
         "AudioChunk": "fastrtc.turns.protocol:SpeechChunk",
         "CloseStream": "fastrtc.handlers.outputs",
@@ -83,6 +87,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "create_message": "fastrtc.wire.messages",
         "current_context": "fastrtc.session.context",
         "get_current_context": "fastrtc.session.context",
+        "split_output": "fastrtc.legacy",
         "wait_for_item": "fastrtc.handlers.waiting",
     },
     "fastrtc.speech_to_text": {
@@ -112,12 +117,15 @@ TABLE: Final[dict[str, dict[str, str]]] = {
     },
     "fastrtc.tracks": {
         "AsyncAudioVideoStreamHandler": "fastrtc.handlers.audio_video",
+        "AsyncHandler": "fastrtc.handlers.base:AsyncStreamHandler",
         "AsyncStreamHandler": "fastrtc.handlers.base",
         "AudioEmitType": "fastrtc.handlers.outputs",
         "AudioVideoStreamHandler": "fastrtc.handlers.audio_video",
         "EmitType": "fastrtc.handlers.outputs:AudioEmitType",
+        "HandlerType": "typing:Any",
         "StreamHandler": "fastrtc.handlers.base",
         "StreamHandlerBase": "fastrtc.handlers.base",
+        "StreamHandlerImpl": "fastrtc.handlers.base:StreamHandlerBase",
         "VideoEmitType": "fastrtc.handlers.video",
         "VideoEventGenerator": "fastrtc.handlers.video",
         "VideoEventHandler": "fastrtc.handlers.video",
@@ -127,6 +135,11 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "StreamHandler": "fastrtc.handlers.base",
         "StreamHandlerBase": "fastrtc.handlers.base",
         "WebRTC": "fastrtc.ui",
+        "WebRTCData": "fastrtc.types",
+    },
+    "fastrtc.webrtc_connection_mixin": {
+        "AdditionalOutputs": "fastrtc.handlers.outputs",
+        "WebRTCConnectionMixin": "fastrtc.stream:Stream",
         "WebRTCData": "fastrtc.types",
     },
     "fastrtc.websocket": {
@@ -164,6 +177,15 @@ class LegacyFinder(MetaPathFinder, Loader):
         module.__dict__["__all__"] = sorted(names)
         module.__dict__["__getattr__"] = load
         module.__dict__["__dir__"] = lambda: sorted(names)
+
+
+def split_output(data: Any) -> tuple[Any, Any]:
+    """Media, and the ``AdditionalOutputs`` or ``CloseStream`` beside it, each None if it is not
+    there."""
+    from fastrtc.handlers.outputs import split_outputs
+
+    outputs = split_outputs(data)
+    return outputs.media, outputs.additional or outputs.close
 
 
 def install() -> None:
