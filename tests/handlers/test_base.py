@@ -156,19 +156,18 @@ def test_a_silent_client_does_not_pin_a_thread() -> None:
 def test_the_end_of_the_session_ends_a_wait_in_a_thread() -> None:
     """Pitfall 25, second half: not even without a time-out does the wait outlive the session."""
 
-    async def check() -> None:
+    async def check() -> list[str]:
         async with MemoryClient(Stream(AsksSync(), modality="audio")) as client:
             await client.listen(1)
-            handler = client.handler
-        events: list[str] = handler.events  # type: ignore[attr-defined]
-        # The thread is told by now; when it runs is for the machine to say, not for our clock.
-        until_s = time.monotonic() + 20
-        while "SessionClosed" not in events and time.monotonic() < until_s:
-            await asyncio.sleep(0.01)
-            time.sleep(0.001)
-        assert "SessionClosed" in events
+            events: list[str] = client.handler.events  # type: ignore[attr-defined]
+        return events
 
-    run(check())
+    events = run(check())
+    # The thread was told; when it runs is for the machine to say.
+    until_s = time.monotonic() + 20
+    while "SessionClosed" not in events and time.monotonic() < until_s:
+        time.sleep(0.01)
+    assert "SessionClosed" in events
 
 
 def test_on_a_phone_inputs_are_not_waited_for() -> None:
