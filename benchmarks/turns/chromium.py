@@ -82,8 +82,7 @@ def measure(chromium: Chromium, who: tuple[Contender, str, dict[str, str]], quic
         figures.echo_ms = echo_ms(chromium, server, 5.0 if quick else 10.0)
         for tape in tapes(quick):
             recording = converse(chromium, server, tape)
-            begins_s = places(tape, recording[:, 0])
-            heard = judge(tape, begins_s, recording[:, 1])
+            heard = judge(tape, places(tape, recording[:, 0]), recording[:, 1])
             if contender.name == ours().name:
                 for turn, more in zip(heard, at_server(server, tape), strict=True):
                     turn.update(more)
@@ -121,17 +120,19 @@ def converse(chromium: Chromium, server: Server, tape: Tape) -> sound.Sound:
     return both
 
 
-def judge(tape: Tape, begins_s: list[float | None], returned: sound.Sound) -> list[dict[str, Any]]:
+def judge(
+    tape: Tape, said: list[tuple[float, float] | None], returned: sound.Sound
+) -> list[dict[str, Any]]:
     """What a client heard of each turn's replies; of a turn that was not recorded only its
     condition."""
     replies = tones(returned, sound.RATE_HZ)
     heard: list[dict[str, Any]] = []
-    for number, (turn, begin_s) in enumerate(zip(tape.turns, begins_s, strict=True)):
-        heard.append({"condition": turn.condition, "recorded": begin_s is not None})
-        if begin_s is None:
+    for number, (turn, edges_s) in enumerate(zip(tape.turns, said, strict=True)):
+        heard.append({"condition": turn.condition, "recorded": edges_s is not None})
+        if edges_s is None:
             continue
-        end_s = begin_s + turn.end_s - turn.start_s
-        until_s = begin_s + tape.until_s(number) - turn.start_s
+        begin_s, end_s = edges_s
+        until_s = end_s + tape.until_s(number) - turn.end_s
         after_s = [tone.start_s for tone in replies if end_s <= tone.start_s < until_s]
         spoken_into = [tone for tone in replies if tone.start_s < begin_s - 0.05 <= tone.end_s]
         ends_s = [tone.end_s for tone in spoken_into if tone.end_s > begin_s]
@@ -160,13 +161,12 @@ def at_server(server: Server, tape: Tape) -> list[dict[str, Any]]:
         return 1e3 * (times[0] - from_s) if times else None
 
     found: list[dict[str, Any]] = []
-    begins_s = places(tape, notes["samples"])
-    for number, (turn, begin_s) in enumerate(zip(tape.turns, begins_s, strict=True)):
+    said = places(tape, notes["samples"])
+    for number, (turn, edges_s) in enumerate(zip(tape.turns, said, strict=True)):
         found.append({})
-        if begin_s is None:
+        if edges_s is None:
             continue
-        arrived_s = arrival_s(begin_s)
-        over_s = arrival_s(begin_s + turn.end_s - turn.start_s)
+        arrived_s, over_s = (arrival_s(edge_s) for edge_s in edges_s)
         gone_s = over_s + tape.until_s(number) - turn.end_s
         found[-1] |= {
             "server_silent_ms": after_ms(("silent",), arrived_s, over_s),

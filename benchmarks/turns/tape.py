@@ -20,8 +20,10 @@ NOISE_LEAD_S: Final = 0.6
 PHASES_S: Final = 0.6
 REACH_S: Final = 2.0
 """How far a recording may have drifted since the turn before: a busy browser loses some."""
+EDGE_S: Final = 1.0
+"""How much of a turn is looked for, at its beginning and at its end."""
 ALIKE: Final = 0.6
-"""The least correlation of a turn with where it is found."""
+"""The least correlation of that with where it is found."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,6 @@ class Tape:
         """When a turn's replies have to have come: where the next one begins."""
         later = self.turns[number + 1 :]
         return later[0].start_s if later else self.length_s
-
-    def said(self, turn: Turn) -> Any:
-        """One turn's samples."""
-        return self.samples[round(turn.start_s * RATE_HZ) : round(turn.end_s * RATE_HZ)]
 
 
 AUSTEN: Final = "austen-0880"
@@ -117,26 +115,31 @@ def _tape(parts: Sequence[Part], random: Any) -> Tape:
     return Tape(np.concatenate(pieces), turns)
 
 
-def places(tape: Tape, recording: Any) -> list[float | None]:
-    """Where each turn's speech begins in a recording of the tape, in seconds; None where a turn is
-    not in it whole, because the machine was too busy to record it.
+def places(tape: Tape, recording: Any) -> list[tuple[float, float] | None]:
+    """Where each turn's speech begins and ends in a recording of the tape, in seconds; None for a
+    turn that is not in it, because the machine was too busy to record it.
+
+    Both are looked for by themselves: a busy browser drops a little in between.
 
     Args:
         tape: what was played.
         recording: of shape ``(n,)`` at 48 kHz; it may have begun later than the tape.
     """
-    found: list[float | None] = []
+    found: list[tuple[float, float] | None] = []
     offset_s = -STILL_S / 2
     reach_s = STILL_S / 2 + REACH_S
     for turn in tape.turns:
-        begin = max(0, round((turn.start_s + offset_s - reach_s) * RATE_HZ))
-        end = round((turn.end_s + offset_s + reach_s) * RATE_HZ)
-        at, likeness = find(tape.said(turn), recording[begin:end])
-        if likeness < ALIKE:
-            found.append(None)
-            continue
-        found.append((begin + at) / RATE_HZ)
-        offset_s, reach_s = (begin + at) / RATE_HZ - turn.start_s, REACH_S
+        edges = []
+        for first_s in (turn.start_s, turn.end_s - EDGE_S):
+            begin = max(0, round((first_s + offset_s - reach_s) * RATE_HZ))
+            end = round((first_s + EDGE_S + offset_s + reach_s) * RATE_HZ)
+            pattern = tape.samples[round(first_s * RATE_HZ) :][: round(EDGE_S * RATE_HZ)]
+            at, likeness = find(pattern, recording[begin:end])
+            if likeness < ALIKE:
+                break
+            edges.append((begin + at) / RATE_HZ)
+            offset_s, reach_s = edges[-1] - first_s, REACH_S
+        found.append((edges[0], edges[1] + EDGE_S) if len(edges) == 2 else None)
     return found
 
 
