@@ -43,6 +43,17 @@ async def test_browsers_are_told_all_they_need_and_no_secret() -> None:
     assert config["server_fns"] == ["offer", "statistics", "turn"]
 
 
+async def test_an_icon_is_a_file_or_an_address(tmp_path: Path) -> None:
+    picture = tmp_path / "icon.svg"
+    picture.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    with gr.Blocks():
+        served = WebRTC(modality="audio", icon=str(picture)).get_config()["icon"]
+        assert served["url"].startswith("/gradio_api/file=")
+        assert served["url"].endswith("/icon.svg")
+        far = WebRTC(modality="audio", icon="https://a.com/b.png").get_config()["icon"]
+    assert far["url"] == "https://a.com/b.png"
+
+
 @pytest.mark.parametrize(("full_screen", "width"), [(True, 1280), (None, 1280), (False, 500)])
 async def test_video_fills_the_page_or_a_box(full_screen: bool | None, width: int) -> None:
     constraints = WebRTC(modality="audio-video", full_screen=full_screen).track_constraints

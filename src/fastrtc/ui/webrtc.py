@@ -165,8 +165,8 @@ class WebRTC(Component):
             render=render,
             key=key,
         )
-        served = self.serve_static_file(icon)
-        self.icon: str | None = None if served is None else served.get("url") or served.get("path")
+        # As a file of Gradio's, so that its address gets the prefix that the page has.
+        self.icon: dict[str, Any] | None = self.serve_static_file(icon)
 
     @property
     def component_class_id(self) -> str:

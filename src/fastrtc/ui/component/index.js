@@ -41,7 +41,7 @@ const STATISTICS_EVERY_MS = 1000;
  * @property {boolean} full_screen
  * @property {number | string} [height]
  * @property {number | string} [width]
- * @property {string} [icon]
+ * @property {{ url: string }} [icon]
  * @property {string} [icon_button_color]
  * @property {string} [pulse_color]
  * @property {number} [icon_radius]

@@ -246,7 +246,7 @@ export class View {
         this.mirrors = [[this.mine, true]];
       }
     } else if (this.settings.icon) {
-      this.icon = make("div", { className: "icon" }, make("img", { src: this.settings.icon, alt: "" }));
+      this.icon = make("div", { className: "icon" }, make("img", { src: this.settings.icon.url, alt: "" }));
       stage.append(this.icon);
     } else {
       this.bars = Array.from({ length: BARS }, () => make("i"));
