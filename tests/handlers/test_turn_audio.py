@@ -9,7 +9,7 @@ import numpy as np
 
 from conversation import RATE_HZ, clip, silence, stream
 from fastrtc.handlers import reply_calls
-from fastrtc.handlers.turn_audio import TurnAudio, joined, mono
+from fastrtc.handlers.turn_audio import TurnAudio, joined, mono, newest
 from fastrtc.testing import MemoryClient, run
 
 
@@ -23,6 +23,14 @@ def test_what_lies_between_two_places_is_not_copied() -> None:
     assert all(any(np.shares_memory(part, piece) for piece in pieces) for part in found)
     assert audio.between(3, 4) == []
     assert joined([]).shape == (0,)
+
+
+def test_only_the_newest_is_kept_of_too_much() -> None:
+    pieces = [np.full(10, number, np.int16) for number in range(5)]
+    assert [piece[0] for piece in newest(pieces, 25)] == [3, 4]
+    assert newest(pieces, 50) == pieces
+    assert [piece[0] for piece in newest(pieces, 5)] == [4]
+    assert newest([], 5) == []
 
 
 def test_mono_is_the_mean() -> None:

@@ -138,6 +138,38 @@ def test_noise_without_a_word_is_not_kept() -> None:
     run(check())
 
 
+@pytest.mark.parametrize("which", ["sync", "asynchronous"])
+@pytest.mark.parametrize(("repeats", "is_slow"), [(True, True), (True, False), (False, True)])
+def test_a_sentence_that_goes_on_before_its_reply_was_heard(
+    which: str, repeats: bool, is_slow: bool
+) -> None:
+    turns: list[Any] = []
+
+    def sync(audio: Any) -> Any:
+        turns.append(audio[1][0])
+        if is_slow and len(turns) == 1:
+            take_time(3)
+        yield 24000, np.tile(SOUND, 50)
+
+    async def asynchronous(audio: Any) -> Any:
+        turns.append(audio[1][0])
+        if is_slow and len(turns) == 1:
+            await asyncio.sleep(3)
+        yield 24000, np.tile(SOUND, 50)
+
+    async def check() -> None:
+        fn = sync if which == "sync" else asynchronous
+        async with MemoryClient(stream(fn, repeat_unheard=repeats)) as client:
+            await client.send_audio(np.concatenate((WORDS, silence(1.2), LONG, silence(3))))
+            assert len(turns) == 2
+            assert contains(turns[0], WORDS)
+            assert contains(turns[1], LONG)
+            assert contains(turns[1], WORDS) == (repeats and is_slow)
+            assert not errors(client)
+
+    run(check())
+
+
 def test_words_are_not_counted_any_more_when_the_turn_is_over() -> None:
     async def check() -> None:
         talk = Talk(80)

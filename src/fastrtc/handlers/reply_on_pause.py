@@ -69,6 +69,8 @@ class ReplyOnPause(RunningReply):
         resume_after_s: pause instead of stopping, and go on if no turn follows within this time.
         eager_after_s: start ``fn`` at this much silence; nothing of it is played before the turn
             is over, and it is closed if the user goes on.
+        repeat_unheard: a turn goes to ``fn`` again, with the next one, if its reply was interrupted
+            before anything of it was heard.
         on_idle: ``on_idle(*inputs)``, called, and played if it is a generator function, after each
             ``idle_after_s`` in which nobody spoke.
         idle_after_s: see ``on_idle``.
@@ -109,6 +111,7 @@ class ReplyOnPause(RunningReply):
         interrupt_min_words: int = 0,
         resume_after_s: float | None = None,
         eager_after_s: float | None = None,
+        repeat_unheard: bool = False,
         on_idle: Callable[..., Any] | None = None,
         idle_after_s: float | None = None,
         end_of_turn: EndOfTurnModel | None = None,
@@ -139,6 +142,7 @@ class ReplyOnPause(RunningReply):
             resume_after_s=resume_after_s,
             eager_after_s=eager_after_s,
             idle_after_s=idle_after_s,
+            repeat_unheard=repeat_unheard,
             end_of_turn=end_of_turn,
             incomplete_after_s=incomplete_after_s,
             stt=stt,

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Pieces", "Samples", "TurnAudio", "joined", "mono"]
+__all__ = ["Pieces", "Samples", "TurnAudio", "joined", "mono", "newest"]
 
 Samples: TypeAlias = npt.NDArray[np.int16]
 Pieces: TypeAlias = list[Samples]
@@ -93,6 +93,16 @@ class TurnAudio:
 def joined(pieces: Pieces) -> Samples:
     """A copy of the pieces in one: int16 of shape ``(n,)``."""
     return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+
+
+def newest(pieces: Pieces, samples: int) -> Pieces:
+    """The last pieces that hold no more than so many samples; at least one."""
+    length = sum(map(len, pieces))
+    for number, piece in enumerate(pieces):
+        if length <= samples or number == len(pieces) - 1:
+            return pieces[number:]
+        length -= len(piece)
+    return []
 
 
 def mono(samples: Samples, channels: int) -> Samples:

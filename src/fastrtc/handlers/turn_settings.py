@@ -49,6 +49,7 @@ class TurnSettings:
     resume_after_s: float | None
     eager_after_s: float | None
     idle_after_s: float | None
+    repeat_unheard: bool
     end_of_turn: EndOfTurnModel | None
     incomplete_after_s: float | None
     stt: Recogniser | None

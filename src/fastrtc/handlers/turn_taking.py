@@ -14,7 +14,7 @@ from fastrtc.handlers.base import HandlerSession
 from fastrtc.handlers.hearing import Hearing
 from fastrtc.handlers.reply import ENDED, Begin, Reply, audio_s
 from fastrtc.handlers.timers import SHORTEST_WAIT_S, Timers
-from fastrtc.handlers.turn_audio import Pieces, Samples
+from fastrtc.handlers.turn_audio import Pieces, Samples, newest
 from fastrtc.handlers.turn_host import Host
 from fastrtc.handlers.turn_settings import ASK_AT_S, LONGEST_TURN_S, TurnSettings
 from fastrtc.turns.detector import Event, GoesOn, Onset, Silence, Started
@@ -117,7 +117,8 @@ class TurnTaker:
         if reply is not None:
             self._last = reply
             reply.close()
-            if not reply.has_begun:
+            is_unheard = self._settings.repeat_unheard and reply.played_s == 0
+            if is_unheard or not reply.has_begun:
                 self._kept[:0] = self._answered
                 self._host.on_dropped()
             self._host.on_responding(False)
@@ -232,14 +233,8 @@ class TurnTaker:
 
     def _keep(self, audio: Pieces) -> None:
         """Keeps a turn for the next reply, with those that were not answered before it."""
-        self._kept += audio
         bound = int(LONGEST_TURN_S * self._hearing.rate_hz) * self._hearing.audio.channels
-        length = sum(map(len, self._kept))
-        surplus = 0
-        while length > bound and surplus < len(self._kept) - 1:
-            length -= len(self._kept[surplus])
-            surplus += 1
-        del self._kept[:surplus]
+        self._kept = newest([*self._kept, *audio], bound)
 
     def _begin_with(self, audio: Pieces) -> Begin:
         return self._host.begin_reply(self._hearing.rate_hz, audio)
