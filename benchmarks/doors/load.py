@@ -1,12 +1,13 @@
 """Many callers over WebSockets from one cheap process: raw sockets, messages made beforehand.
 
 ``load.py --url ws://127.0.0.1:8000/telephone/handler --form twilio --sessions 200 --seconds 15``
-prints "talking" when audio begins, and JSON when it has ended. Each session sends 20 ms of noise
-every 20 ms, phases spread evenly, and a loud mark every second. Masks are all zero (RFC 6455 allows
-any), so a message is made once and sent by all.
+prints "talking" when audio begins, and JSON when it has ended. Each session says the same ten
+seconds of speech again and again, 20 ms every 20 ms, phases spread evenly. Masks are all zero
+(RFC 6455 allows any), so a message is made once and sent by all.
 
-**Lateness** of a message is how much later it came than the audio before it says, counted from the
-earliest message of its session so far. **On time** is at most 30 ms late; what never came is not.
+An echo at the same rate gives mu-law back bit for bit, so each frame that comes is known by its
+payload. **Delay** is from its sending to its return. **On time** is at most 30 ms more than the
+least delay of its session; a frame that never came is not on time.
 """
 
 import argparse
@@ -19,21 +20,25 @@ import select
 import socket
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
-from fastrtc.audio.g711 import mulaw_encode
+from fastrtc.audio.g711 import mulaw_decode, mulaw_encode
+from fastrtc.audio.rates import Resampler
+from wavs import read_wav
+
+SPEECH = Path(__file__).resolve().parents[2] / "tests" / "data" / "austen-0870.wav"
 
 FRAME_S = 0.02
 ON_TIME_S = 0.03
 WARM_UP_S = 2.0
 DRAIN_S = 0.5
-MARK_EVERY = 50
-NOISE, LOUD = 1000, 20_000
-LOUD_BYTES = bytes((~code & 0x70) >= 0x60 for code in range(256))
-"""Which mu-law codes are at least 8,000 or so."""
+SPEECH_S = 10.0
+NOISE = 20
+"""Makes each frame of a pause another, at -64 dBFS."""
 TEXT, BINARY, PING, PONG = 1, 2, 9, 10
 PAYLOAD = re.compile(rb'"payload":\s*"([^"]*)"')
 
@@ -55,13 +60,10 @@ class Form:
     def __init__(self, name: str, rate_hz: int) -> None:
         self.name = name
         self.rate_hz = rate_hz
-        rng = np.random.default_rng(1)
-        noise = rng.normal(0, NOISE, (MARK_EVERY - 1, round(rate_hz * FRAME_S)))
-        loud = rng.choice([-LOUD, LOUD], noise.shape[1])
-        sounds = [loud, *noise]
-        self.messages = [
-            frame(TEXT, self._media(mulaw_encode(sound.astype(np.int16)))) for sound in sounds
-        ]
+        self.payloads = payloads(rate_hz)
+        self.numbers = {payload.encode(): at for at, payload in enumerate(self.payloads)}
+        assert len(self.numbers) == len(self.payloads), "two frames are alike"
+        self.messages = [frame(TEXT, self._media(payload)) for payload in self.payloads]
 
     def starts(self, number: int) -> list[bytes]:
         """What a session begins with."""
@@ -82,8 +84,7 @@ class Form:
             ),
         ]
 
-    def _media(self, samples: bytes) -> bytes:
-        payload = base64.b64encode(samples).decode()
+    def _media(self, payload: str) -> bytes:
         media: dict[str, Any] = {"payload": payload}
         if self.name == "twilio":
             media = {"track": "inbound", "chunk": "1", "timestamp": "5", **media}
@@ -97,13 +98,9 @@ class Session:
     socket: socket.socket
     rest: bytes = b""
     unsent: bytes = b""
-    heard_s: float = 0.0
-    earliest_s: float = float("inf")
-    marked_at_s: float = 0.0
-    is_loud: bool = False
-    late_s: list[float] = field(default_factory=list)
-    on_time_s: float = 0.0
-    trips_s: list[float] = field(default_factory=list)
+    sent_at_s: dict[int, float] = field(default_factory=dict)
+    """When each frame was sent that has not come back."""
+    delays_s: list[float] = field(default_factory=list)
     is_open: bool = True
 
     def send(self, message: bytes) -> None:
@@ -115,22 +112,6 @@ class Session:
             self.unsent = message
         except OSError:
             self.is_open = False
-
-    def hear(self, payload: bytes, rate_hz: int, now_s: float, *, counts: bool) -> None:
-        """Audio that came back."""
-        samples = base64.b64decode(payload)
-        offset_s = now_s - self.heard_s
-        self.earliest_s = min(self.earliest_s, offset_s)
-        length_s = len(samples) / rate_hz
-        self.heard_s += length_s
-        is_loud = samples.translate(LOUD_BYTES).count(1) > len(samples) // 3
-        if is_loud and not self.is_loud and self.marked_at_s and counts:
-            self.trips_s.append(now_s - self.marked_at_s)
-        self.is_loud = is_loud
-        if counts:
-            late_s = offset_s - self.earliest_s
-            self.late_s.append(late_s)
-            self.on_time_s += length_s if late_s <= ON_TIME_S else 0.0
 
 
 class Load:
@@ -167,29 +148,35 @@ class Load:
                 continue
             worst_s = max(worst_s, now_s - due_s)
             turn, who = divmod(number, len(sessions))
-            # Marks of different sessions do not come together.
-            message = (turn + who) % MARK_EVERY
-            if message == 0:
-                sessions[who].marked_at_s = now_s
+            # Pauses of different sessions do not come together.
+            message = (turn + 7 * who) % len(messages)
+            sessions[who].sent_at_s[message] = now_s
             sessions[who].send(messages[message])
             number += 1
             if number % 16 == 0:
                 self._listen(0)
-        late = np.array([late for session in sessions for late in session.late_s] or [np.nan])
-        trips = np.array([trip for session in sessions for trip in session.trips_s] or [np.nan])
-        shares = [session.on_time_s / seconds for session in sessions]
+        self._listen_for(DRAIN_S)
+        expected = seconds / FRAME_S
+        shares = [on_time(session.delays_s) / expected for session in sessions]
+        delays_s = [delay for session in sessions for delay in session.delays_s]
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "sessions": len(sessions),
             "open": sum(session.is_open for session in sessions),
-            "frames_sent": round(seconds / FRAME_S) * len(sessions),
+            "frames_sent": round(expected) * len(sessions),
+            "frames_back": len(delays_s),
             "on_time": min(1.0, float(np.mean(shares))),
             "held": sum(share >= 0.995 for share in shares),
-            "late_ms": spread(late),
-            "round_trip_ms": spread(trips),
+            "delay_ms": spread(delays_s),
             "client_cpu_s": usage.ru_utime + usage.ru_stime,
             "client_late_ms": 1000 * worst_s,
         }
+
+    def _listen_for(self, seconds: float) -> None:
+        """What is on its way may still come."""
+        ends_s = time.monotonic() + seconds
+        while (left_s := ends_s - time.monotonic()) > 0:
+            self._listen(left_s)
 
     def _listen(self, longest_s: float) -> None:
         for number, _ in self._poll.poll(longest_s):
@@ -226,8 +213,10 @@ class Load:
     def _read(self, session: Session, text: bytes, now_s: float) -> None:
         found = PAYLOAD.search(text)
         if found is not None:
-            counts = now_s >= self._counts_from_s
-            session.hear(found[1], self._form.rate_hz, now_s, counts=counts)
+            number = self._form.numbers.get(found[1], -1)
+            sent_at_s = session.sent_at_s.pop(number, None)
+            if sent_at_s is not None and sent_at_s >= self._counts_from_s:
+                session.delays_s.append(now_s - sent_at_s)
         elif b'"mark"' in text:
             session.send(frame(TEXT, text))
 
@@ -256,9 +245,28 @@ def connect(url: str) -> socket.socket:
     return made
 
 
-def spread(seconds: Any) -> dict[str, float]:
+def payloads(rate_hz: int) -> list[str]:
+    """Base64 of ten seconds of speech, in frames that an echo gives back as they are."""
+    samples, wav_hz = read_wav(SPEECH)
+    samples = np.tile(Resampler(wav_hz, rate_hz).push(samples), 3)[: round(SPEECH_S * rate_hz)]
+    noisy = samples + np.random.default_rng(1).normal(0, NOISE, len(samples))
+    # There are two codes for 0, of which an echo knows one.
+    codes = mulaw_encode(mulaw_decode(mulaw_encode(np.clip(noisy, -32768, 32767).astype(np.int16))))
+    length = round(rate_hz * FRAME_S)
+    frames = [codes[first : first + length] for first in range(0, len(codes), length)]
+    return [base64.b64encode(samples).decode() for samples in frames]
+
+
+def on_time(delays_s: list[float]) -> int:
+    """How many frames were."""
+    least_s = min(delays_s, default=0.0)
+    return sum(delay <= least_s + ON_TIME_S for delay in delays_s)
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
     """Percentiles in milliseconds."""
-    return {f"p{share}": float(np.percentile(seconds, share)) * 1000 for share in (50, 99)}
+    known = seconds or [float("nan")]
+    return {f"p{share}": float(np.percentile(known, share)) * 1000 for share in (50, 99)}
 
 
 def main() -> None:

@@ -47,7 +47,8 @@ def measure(who: Contender, form: str, sessions: int, seconds: float) -> Any:
             *("--url", f"ws://127.0.0.1:{server.port}{path}", "--form", form),
             *("--rate-hz", str(rate_hz), "--sessions", str(sessions), "--seconds", str(seconds)),
         ]
-        client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        path_env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2])}
+        client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=path_env)
         assert client.stdout is not None
         # The first line is printed when audio begins.
         client.stdout.readline()
@@ -85,8 +86,8 @@ def rows(door: str, sessions: int, theirs: Any, mine: Any) -> list[Row]:
             *pair("core_share", scale=100 / sessions),
         ),
         Row(what + "server CPU per 20 ms frame sent to it", "us", *pair("cpu_us_per_frame")),
-        Row(what + "lateness of frames, p99", "ms", *pair("late_ms", "p99")),
-        Row(what + "round trip of a mark, median", "ms", *pair("round_trip_ms", "p50")),
+        Row(what + "delay of a frame, median", "ms", *pair("delay_ms", "p50")),
+        Row(what + "delay of a frame, p99", "ms", *pair("delay_ms", "p99")),
     ]
 
 
