@@ -261,7 +261,8 @@ const dialled = new Map();
 function hideAddresses() {
   const real = window.fetch;
   window.fetch = async (input, init) => {
-    const body = JSON.parse(String(init?.body ?? "{}"));
+    if (!init?.body) return real(input, init);
+    const body = JSON.parse(String(init.body));
     if (body.type === "ice-candidate") return new Response('{"status": "success"}');
     const shown = (body.sdp ?? "").replace(/a=candidate:[^\r\n]*\r\n/g, "");
     return real(input, { ...init, body: JSON.stringify({ ...body, sdp: shown }) });
