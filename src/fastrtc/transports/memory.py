@@ -85,6 +85,8 @@ class MemoryTransport:
         self._cleared_at = 0
         self._texts = 0
         if session.video is not None:
+            import fastrtc.video.picture  # noqa: F401 - now, lest the first picture wait for it
+
             session.video.open(self)
 
     def play(self, audio: AudioChunk) -> None:
@@ -127,6 +129,9 @@ class MemoryTransport:
         self._cleared_at = len(self.played)
         return sent_s
 
+    def bundle_audio(self, span_s: float) -> None:
+        """Whoever speaks for the client decides how."""
+
     def decode(self, arrival: InboundPicture) -> list[Picture]:
         """Pictures come as they are; those before which something was lost are none the worse."""
         return [arrival.data]
@@ -136,9 +141,6 @@ class MemoryTransport:
         if not self.closed:
             self.shown.append(Shown(self._now(), rtp_time, picture))
         return not self.closed
-
-    def bundle_audio(self, span_s: float) -> None:
-        """Whoever speaks for the client decides how."""
 
     def send_message(self, text: str) -> bool:
         """Gives the client a text."""

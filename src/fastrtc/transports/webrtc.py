@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastrtc.errors import InvalidCandidate, InvalidSdp, OfferRefused, UnsupportedMedia
 from fastrtc.transports.base import Allowed
 from fastrtc.transports.media_plane import LoopHub, loop_hub, media_plane
-from fastrtc.transports.webrtc_video import WebRTCVideo
+from fastrtc.transports.webrtc_video import WebRTCVideo, load_codecs
 
 if TYPE_CHECKING:
     from fastrtc._core import Peer
@@ -129,6 +129,8 @@ class WebRTCDoor:
         from fastrtc._core import OfferError
 
         def answer() -> Peer:
+            if self._allowed.video:
+                load_codecs()
             return plane.accept(
                 hub.hub,
                 sdp,

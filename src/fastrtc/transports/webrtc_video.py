@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastrtc.video.encoder import VideoEncoder
     from fastrtc.video.picture import Picture
 
-__all__ = ["WebRTCVideo", "video_codecs_of"]
+__all__ = ["WebRTCVideo", "load_codecs", "video_codecs_of"]
 
 ASK_AGAIN_S: Final = 0.3
 """Until a client that was asked for a keyframe is asked again."""
@@ -58,6 +58,12 @@ def video_codecs_of(sdp: str) -> tuple[VideoCodec, ...]:
         known: Iterable[str] = get_args(VideoCodec)
         return tuple(dict.fromkeys(cast(VideoCodec, name) for name in found if name in known))
     return ()
+
+
+def load_codecs() -> None:
+    """Imports what takes a while, so that no event loop and no first picture waits for it."""
+    import fastrtc.video.decoder
+    import fastrtc.video.encoder  # noqa: F401
 
 
 class WebRTCVideo:
