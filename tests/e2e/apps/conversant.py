@@ -2,7 +2,8 @@
 
 Texts say what to do: "talk" replies with a tone of ten seconds, "stop" interrupts it and tells how
 much was heard, "ask" asks for the inputs and gives them back as an output. ``CONVERSANT_LIMIT`` is
-the concurrency limit, ``CONVERSANT_TIME_LIMIT_S`` the time limit.
+the concurrency limit, ``CONVERSANT_TIME_LIMIT_S`` the time limit, ``CONVERSANT_STUN`` a STUN server
+for pages.
 """
 
 import asyncio
@@ -55,12 +56,14 @@ class Inputs(BaseModel):
     word: str
 
 
+stun = os.environ.get("CONVERSANT_STUN")
 limit_s = os.environ.get("CONVERSANT_TIME_LIMIT_S")
 stream = Stream(
     Conversant(),
     modality="audio",
     concurrency_limit=int(os.environ.get("CONVERSANT_LIMIT", "10")),
     time_limit=None if limit_s is None else float(limit_s),
+    rtc_configuration={"iceServers": [{"urls": stun}]} if stun else None,
 )
 app = FastAPI()
 stream.mount(app)

@@ -1,0 +1,143 @@
+"""What a page can do with the shipped client during a call, in Chromium."""
+
+import json
+from collections.abc import Callable
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from playwright.async_api import Error as PlaywrightError
+
+from e2e import sound
+from e2e.browser import Chromium, Tab
+from e2e.server import Server
+
+Serve = Callable[..., Server]
+OpenTab = Callable[[str], Tab]
+
+
+@pytest.fixture
+def tab(chromium: Chromium, serve: Serve, open_tab: OpenTab) -> Tab:
+    """A page of an echo whose microphone hums."""
+    hum = 0.3 * np.sin(2 * np.pi * 440 * np.arange(sound.RATE_HZ) / sound.RATE_HZ)
+    chromium.set_microphone(sound.to_int16(hum))
+    return open_tab(serve("echo").url)
+
+
+def test_silence_and_sound_at_will(tab: Tab) -> None:
+    call = tab.dial()
+    levels = "(client) => client.levels()"
+    tab.wait_for(lambda: min(call.run(levels).values()) > 0.5, 15)
+    call.run("(client) => client.mute()")
+    tab.wait_for(lambda: max(call.run(levels).values()) < 0.2, 15)
+    call.run("(client) => client.mute(false)")
+    tab.wait_for(lambda: call.run(levels)["heard"] > 0.5, 15)
+    assert max(call.run("(client) => Array.from(client.local.getTracks(), t => t.kind)")) == "audio"
+    spectrum = """(client) => {
+      const analyser = client.analyser("heard");
+      const bins = new Uint8Array(analyser.frequencyBinCount);
+      analyser.getByteFrequencyData(bins);
+      const loudest = bins.indexOf(Math.max(...bins));
+      return loudest * analyser.context.sampleRate / analyser.fftSize;
+    }"""
+    tab.wait_for(lambda: abs(call.run(spectrum) - 440) < 60)
+    call.hang_up()
+
+    held = tab.dial(pushToTalk=True)
+    held.record(0.5)
+    assert held.run(levels)["sent"] < 0.2
+    held.run("(client) => client.talk(true)")
+    tab.wait_for(lambda: held.run(levels)["heard"] > 0.5, 15)
+    held.run("(client) => client.talk(false)")
+    tab.wait_for(lambda: max(held.run(levels).values()) < 0.2, 15)
+
+
+def test_another_microphone_takes_over_in_the_same_call(tab: Tab) -> None:
+    call = tab.dial()
+    devices = call.run("async () => (await import('/client/fastrtc.js')).listDevices()")[
+        "microphones"
+    ]
+    assert all(device["label"] for device in devices)
+    used = "(client) => client.local.getAudioTracks()[0].getSettings().deviceId"
+    other = next(d["id"] for d in devices if d["id"] not in (call.run(used), "default"))
+    offer = call.run("(client) => client.pc.localDescription.sdp")
+    call.run("(client, id) => client.setMicrophone(id)", other)
+    assert call.run(used) == other
+    levels = "(client) => client.levels()"
+    tab.wait_for(lambda: min(call.run(levels).values()) > 0.5, 15)
+    assert call.run("(client) => client.pc.localDescription.sdp") == offer
+    with pytest.raises(PlaywrightError, match="No microphone was found"):
+        call.run("(client) => client.setMicrophone('nonsense')")
+    tab.wait_for(lambda: min(call.run(levels).values()) > 0.5, 15)
+    assert call.report()["state"] == "live"
+
+
+def test_statistics_are_those_of_the_call(tab: Tab) -> None:
+    call = tab.dial()
+    look = "(client) => client.stats()"
+    assert call.run(look)["transport"] == "webrtc"
+    call.record(1)
+    tab.wait_for(lambda: call.run(look)["roundTripMs"] is not None, 15)
+    call.record(1)
+    seen = call.run(look)
+    assert 10 < seen["receivedKbps"] < 300, seen
+    assert 10 < seen["sentKbps"] < 300, seen
+    assert 0 <= seen["loss"] < 0.5, seen
+    assert 0 < seen["jitterBufferMs"] < 1000, seen
+    assert seen["videoFps"] is None
+
+
+def test_inputs_are_answered_and_outputs_come(serve: Serve, open_tab: OpenTab) -> None:
+    tab = open_tab(serve("conversant", CONVERSANT_STUN="stun:127.0.0.1:9").url)
+    call = tab.dial()
+    used = call.run("(client) => client.pc.getConfiguration().iceServers.map(({ urls }) => urls)")
+    assert used == [["stun:127.0.0.1:9"]]  # the stream's rtc_configuration
+    call.run("""(client) => {
+      client.options.inputs = async () => ({ word: "héllo" });
+      client.got = [];
+      (async () => {
+        for await (const output of client.outputs()) client.got.push(output);
+        client.got.push("end");
+      })();
+    }""")
+    tab.wait_for(lambda: call.send("ask"))
+    tab.wait_for(lambda: call.run("(client) => client.got") == [["héllo"]])
+    call.hang_up()
+    tab.wait_for(lambda: call.run("(client) => client.got") == [["héllo"], "end"])
+
+
+def test_who_leaves_the_page_leaves_the_call(serve: Serve, open_tab: OpenTab) -> None:
+    server = serve("conversant")
+
+    def sessions() -> list[dict[str, str]]:
+        with urlopen(f"{server.url}/sessions") as answer:
+            found: list[dict[str, str]] = json.load(answer)
+            return found
+
+    for transport in ("webrtc", "websocket"):
+        tab = open_tab(server.url)
+        call = tab.dial(transport=transport)
+        assert sessions() == [{"id": call.id, "transport": transport}]
+        tab.chromium.run(tab.page.goto(server.url))
+        tab.wait_for(lambda: sessions() == [])
+
+
+def test_why_there_is_no_microphone_is_told(tab: Tab) -> None:
+    script = """async (name) => {
+      navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no", name); };
+      const { Client } = await import("/client/fastrtc.js");
+      const client = new Client();
+      const told = [];
+      client.addEventListener("error", ({ detail }) => told.push([detail.message, detail.code]));
+      await client.connect().catch((error) => told.push([error.message, error.code]));
+      return [client.state, client.reason, told];
+    }"""
+    for name, words, code in (
+        ("NotAllowedError", "The microphone is blocked", "blocked"),
+        ("NotFoundError", "No microphone was found", "no-device"),
+        ("NotReadableError", "in use by another program", "device-busy"),
+    ):
+        state, reason, told = tab.chromium.run(tab.page.evaluate(script, name))
+        assert state == "closed"
+        assert words in reason
+        assert told == [[reason, code], [reason, code]]
