@@ -210,6 +210,22 @@ def test_a_slow_recogniser_neither_changes_the_order_of_turns_nor_talks_over_the
     run(check())
 
 
+def test_a_turn_waits_for_the_judgement_on_the_one_before() -> None:
+    """The recogniser is so slow that a whole turn passes, and the reply ends, meanwhile."""
+
+    async def check() -> None:
+        talk = Talk(20)
+        words = Words(1, delay_s=4.0)
+        async with MemoryClient(stream(talk.sync, interrupt_min_words=3, stt=words)) as client:
+            await begin(client)
+            await client.send_audio(np.concatenate((COUGH, silence(0.7), WORDS, silence(14))))
+            assert talk.begun == 2
+            cough_at = talk.turns[1].tobytes().find(COUGH.tobytes())
+            assert 0 <= cough_at < talk.turns[1].tobytes().find(WORDS.tobytes())
+
+    run(check())
+
+
 def test_no_words_interrupt_a_reply_that_may_not_be_interrupted() -> None:
     async def check() -> None:
         talk = Talk(100)
