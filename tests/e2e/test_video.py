@@ -101,15 +101,21 @@ def test_camera_and_microphone_come_back_together(
 
 
 def test_lips_move_with_the_voice(serve: Serve, open_tab: OpenTab) -> None:
-    """A flash and a beep that leave together are seen and heard together."""
+    """A flash and a beep that leave together are seen and heard together.
+
+    The typical one of three calls is judged, once Chromium has fitted the two to each other: when
+    the machine stalls at a call's beginning, its jitter buffer for sound may stay long.
+    """
     server = serve("mirror", MIRROR="clap")
-    call = VideoCall(open_tab(server.url), direction="recvonly", audio=True)
-    report = call.watch(lambda found: len(found["onsets"]) >= 6)
-    white = np.array([seen["number"] > 0 for seen in report["seen"]])
-    at_ms = column(report, "at")
-    flashes_ms = at_ms[1:][white[1:] & ~white[:-1]]
-    onsets_ms = np.array(report["onsets"])
-    offsets_ms = [flash - onsets_ms[np.abs(onsets_ms - flash).argmin()] for flash in flashes_ms]
-    assert len(offsets_ms) >= 4
-    assert abs(np.median(offsets_ms)) < 80, offsets_ms
-    call.close()
+    found_ms = []
+    for _ in range(3):
+        call = VideoCall(open_tab(server.url), direction="recvonly", audio=True)
+        report = call.watch(lambda found: len(found["onsets"]) >= 4)
+        call.close()
+        white = np.array([seen["number"] > 0 for seen in report["seen"]])
+        flashes_ms = column(report, "at")[1:][white[1:] & ~white[:-1]]
+        onsets_ms = np.array(report["onsets"])
+        offsets_ms = [flash - onsets_ms[np.abs(onsets_ms - flash).argmin()] for flash in flashes_ms]
+        assert len(offsets_ms) >= 3
+        found_ms.append(float(np.median(offsets_ms[-2:])))
+    assert abs(np.median(found_ms)) < 60, found_ms
