@@ -14,7 +14,8 @@ import httpx
 import pytest
 from fastapi import FastAPI, HTTPException, Request
 
-from fastrtc import AdditionalOutputs, Stream, WebRTC, WebRTCData
+from fastrtc import AdditionalOutputs, Stream, WebRTC, WebRTCData, WebRTCError
+from fastrtc.ui.wiring import OUTPUTS_FAILED
 from memory_door import MemoryDoor, offer
 from recorders import AsyncEcho
 
@@ -187,6 +188,8 @@ async def test_outputs_build_on_what_they_gave_last(caplog: pytest.LogCaptureFix
     """Gradio sends the components' values once, when the call begins."""
 
     def collect(sum_so_far: int, offset: int, new: int) -> int:
+        if new == -6:
+            raise WebRTCError("Say it again.")
         if new < 0:
             raise ValueError("negative")
         return sum_so_far + offset + new
@@ -198,11 +201,12 @@ async def test_outputs_build_on_what_they_gave_last(caplog: pytest.LogCaptureFix
         component.on_additional_outputs(collect, inputs=[total, offset], outputs=[total])
     (follow,) = (fn.fn for fn in page.fns.values() if "state_change" in str(fn.targets))
     outbox = component._line.ready_core.factory.outbox
-    for value in (1, -5, 2):
+    for value in (1, -5, -6, 2):
         outbox.put("me", AdditionalOutputs(value))
     outbox.closed("me")
     # Outside of a visitor's event Gradio's toast is a warning.
-    with pytest.warns(UserWarning, match="ValueError: negative"):
+    with pytest.warns(UserWarning, match="the server|Say it again") as shown:
         assert [result async for result in follow("me", 100, 10)] == [111, 123]
+    assert [str(warning.message) for warning in shown] == [OUTPUTS_FAILED, "Say it again."]
     assert [result async for result in follow(None, 100, 10)] == []
     assert "ValueError: negative" in caplog.text

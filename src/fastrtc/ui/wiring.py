@@ -13,6 +13,7 @@ from typing import Any, Final
 import gradio as gr
 from gradio.blocks import Block
 
+from fastrtc.errors import WebRTCError
 from fastrtc.handlers.signature import is_async_callable
 from fastrtc.server.core import Core
 from fastrtc.session.workers import call_sync
@@ -24,6 +25,7 @@ logger = logging.getLogger("fastrtc")
 
 START: Final = "start_webrtc_stream"
 """The value with which a trigger has the browser's side start a call."""
+OUTPUTS_FAILED: Final = "the handler of additional outputs failed; the server's log says why"
 QUIET: Final = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -88,9 +90,14 @@ def wire_outputs(
         async for produced in line.outputs(webrtc_id):
             try:
                 result = await _call(fn, *current, *produced.args)
-            except Exception as error:
+            except WebRTCError as error:
+                logger.info("the handler of additional outputs raised %r", error)
+                gr.Warning(error.message)
+                continue
+            except Exception:
+                # What it says may be nobody's business: visitors are strangers.
                 logger.exception("the handler of additional outputs failed")
-                gr.Warning(f"{type(error).__name__}: {error}")
+                gr.Warning(OUTPUTS_FAILED)
                 continue
             _carry_on(current, inputs, outputs, result)
             yield result
