@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from fastrtc import AdditionalOutputs
+from fastrtc import AdditionalOutputs, Stream
 from fastrtc.errors import SessionClosed
 from fastrtc.session.outbox import KEPT, Outbox
-from fastrtc.testing import run
+from fastrtc.testing import MemoryClient, run
+from mirrors import AsyncMirror, SyncMirror
+from pictures import number_of, numbered
 
 
 async def numbers(outbox: Outbox, webrtc_id: str = "me") -> list[int]:
@@ -97,5 +100,22 @@ def test_latest_returns_each_newest_output_once() -> None:
         outbox.closed("me")
         with pytest.raises(SessionClosed):
             await waiting
+
+    run(check())
+
+
+@pytest.mark.parametrize("kind", [SyncMirror, AsyncMirror])
+def test_a_handler_that_only_receives_can_tell(kind: Any) -> None:
+    class Guest(kind):  # type: ignore[misc]
+        def video_receive(self, frame: Any) -> Any:
+            self.session.deliver_outputs(AdditionalOutputs(number_of(frame)))
+            return super().video_receive(frame)
+
+    async def check() -> None:
+        served = Stream(Guest(), modality="audio-video", mode="send")
+        async with MemoryClient(served, "me") as client:
+            await client.send_video([numbered(4)])
+            await client.listen(0.2)
+            assert (await served.fetch_latest_output("me")).args == (4,)
 
     run(check())

@@ -285,9 +285,10 @@ class Session:
     # What the handler's outputs do.
 
     def deliver_outputs(self, outputs: AdditionalOutputs) -> None:
-        """Hands values to whoever reads this session's outputs, and tells the client."""
+        """Hands values to whoever reads this session's outputs, and tells the client. From any
+        thread."""
         if self._on_outputs is not None:
-            self._on_outputs(self, outputs)
+            self._on_loop(self._on_outputs, self, outputs)
         self._send(create_message("fetch_output", []))
 
     def finish(self, message: str) -> None:
