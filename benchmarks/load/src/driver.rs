@@ -1,4 +1,4 @@
-//! The loop: sockets, and the 20 ms clock of every session. What is measured is `run`'s.
+//! The loop: sockets, and the clock that every session speaks by. What is measured is `run`'s.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
@@ -14,20 +14,18 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setso
 use nix::sys::time::TimeSpec;
 use str0m::net::Transmit;
 
-use crate::audio::Track;
-use crate::session::Session;
+use crate::link::Session;
 use crate::signalling::Signalling;
 
-const FRAME: Duration = Duration::from_millis(20);
+/// A call that connects is looked after at least this often.
+const HURRY: Duration = Duration::from_millis(20);
 const WAKE: u64 = u64::MAX;
-/// Sessions start this many packets apart in the speech, so that they do not speak in chorus.
-const STAGGER_PACKETS: usize = 37;
 const LARGEST_DATAGRAM: usize = 2048;
 
 /// A session with its socket and its place in the run.
-pub struct Call {
-    /// The protocol.
-    pub session: Session,
+pub struct Call<S> {
+    /// The protocol, and what is said.
+    pub session: S,
     /// When its offer was posted.
     pub posted: Option<Instant>,
     /// When the answer came.
@@ -37,9 +35,9 @@ pub struct Call {
 }
 
 /// All calls of a run, on one thread.
-pub struct Driver {
+pub struct Driver<S> {
     /// The calls, by number.
-    pub calls: Vec<Call>,
+    pub calls: Vec<Call<S>>,
     /// How much later than its time each frame left us, since the list was last taken.
     pub late_ms: Vec<f64>,
     epoll: Epoll,
@@ -48,20 +46,21 @@ pub struct Driver {
     signalling: Signalling,
     connecting: Vec<usize>,
     epoch: Instant,
-    /// Frames that the 20 ms clock has handed out, over all sessions.
+    period: Duration,
+    /// Frames that the clock has handed out, over all sessions.
     ticks: u64,
     out: Vec<Transmit>,
     buffer: Vec<u8>,
 }
 
-impl Driver {
-    /// Opens a socket for each of `count` calls; the first `probes` of them say `marked`.
+impl<S: Session> Driver<S> {
+    /// Opens a socket for each of `count` calls, each of which says a frame every `period`; `call`
+    /// makes one, with its offer, of its number, address and the present.
     pub fn new(
         url: &str,
         count: usize,
-        probes: usize,
-        speech: &Arc<Track>,
-        marked: &Arc<Track>,
+        period: Duration,
+        mut call: impl FnMut(usize, SocketAddr, Instant) -> Result<(S, String), String>,
     ) -> Result<Self, String> {
         let failed = |error: io::Error| format!("cannot open sockets: {error}");
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(system)?;
@@ -78,14 +77,8 @@ impl Driver {
             epoll
                 .add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))
                 .map_err(system)?;
-            let probe = index < probes;
-            let (track, start) = if probe {
-                (marked, 0)
-            } else {
-                (speech, index * STAGGER_PACKETS)
-            };
             let local = socket.local_addr().map_err(failed)?;
-            let (session, offer) = Session::new(local, track.clone(), start, probe, epoch)?;
+            let (session, offer) = call(index, local, epoch)?;
             calls.push(Call {
                 session,
                 posted: None,
@@ -103,6 +96,7 @@ impl Driver {
             wake,
             connecting: Vec::new(),
             epoch,
+            period,
             ticks: 0,
             out: Vec::new(),
             buffer: vec![0; LARGEST_DATAGRAM],
@@ -119,12 +113,12 @@ impl Driver {
     pub fn settled(&self) -> bool {
         self.calls
             .iter()
-            .all(|call| call.session.first_sound.is_some() || call.session.failure.is_some())
+            .all(|call| call.session.is_heard() || call.session.link().failure.is_some())
     }
 
     /// Frames sent so far, over all calls.
     pub fn sent(&self) -> u64 {
-        self.calls.iter().map(|call| call.session.sent).sum()
+        self.calls.iter().map(|call| call.session.sent()).sum()
     }
 
     /// Lets the calls go on until then.
@@ -161,16 +155,16 @@ impl Driver {
     /// Says goodbye on all calls.
     pub fn hang_up(&mut self) {
         for call in &mut self.calls {
-            call.session.close(&mut self.out);
+            call.session.link_mut().close(&mut self.out);
             send(&call.socket, &mut self.out);
         }
     }
 
-    /// When the 20 ms clock hands out a frame: the calls' phases are spread evenly.
+    /// When the clock hands out a frame: the calls' phases are spread evenly.
     fn due(&self, tick: u64) -> Instant {
         let count = self.calls.len() as u64;
-        let phase = FRAME.mul_f64((tick % count) as f64 / count as f64);
-        self.epoch + FRAME * (tick / count) as u32 + phase
+        let phase = self.period.mul_f64((tick % count) as f64 / count as f64);
+        self.epoch + self.period * (tick / count) as u32 + phase
     }
 
     fn say(&mut self) {
@@ -189,21 +183,21 @@ impl Driver {
         }
     }
 
-    /// Serves the calls that are connecting, whose next step must not wait for the 20 ms clock;
+    /// Serves the calls that are connecting, whose next step must not wait for the clock;
     /// when the first of them wants to be served again.
     fn hurry(&mut self) -> Instant {
         let now = Instant::now();
         let (calls, out) = (&mut self.calls, &mut self.out);
         self.connecting
-            .retain(|index| calls[*index].session.is_connecting());
-        let mut next = now + FRAME;
+            .retain(|index| calls[*index].session.link().is_connecting());
+        let mut next = now + HURRY;
         for index in &self.connecting {
             let call = &mut calls[*index];
-            if call.session.timeout <= now {
+            if call.session.link().timeout <= now {
                 call.session.tick(now, out);
                 send(&call.socket, out);
             }
-            next = next.min(call.session.timeout);
+            next = next.min(call.session.link().timeout);
         }
         next
     }
@@ -216,10 +210,10 @@ impl Driver {
             call.answered = Some(answer.answered);
             match answer
                 .sdp
-                .and_then(|sdp| call.session.answer(&sdp, Instant::now()))
+                .and_then(|sdp| call.session.link_mut().answer(&sdp, Instant::now()))
             {
                 Ok(()) => self.connecting.push(answer.session),
-                Err(error) => call.session.failure = Some(error),
+                Err(error) => call.session.link_mut().failure = Some(error),
             }
         }
         Ok(())

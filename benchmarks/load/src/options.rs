@@ -26,10 +26,26 @@ pub struct Options {
     pub probes: usize,
     /// A frame later than this after its time is not on time.
     pub on_time: Duration,
+    /// Calls are filmed instead of spoken.
+    pub film: Option<Film>,
+}
+
+/// What filmed calls show, and where to leave what they are shown.
+#[derive(Debug, Clone)]
+pub struct Film {
+    /// An IVF file with VP8 in it.
+    pub clip: PathBuf,
+    /// An existing folder for an IVF file of each call.
+    pub out: PathBuf,
+    /// What the server may send in each call.
+    pub bitrate_bps: u64,
+    /// How long to wait at the end for what is under way.
+    pub linger: Duration,
 }
 
 const NAMES: &str = "--url, --sessions, --seconds, --warm-up, --starts-per-s, --connect-timeout, \
-    --speech, --server-pid, --probes and --on-time-ms";
+    --speech, --server-pid, --probes and --on-time-ms; for filmed calls --clip, --out and \
+    --bitrate-bps instead of --speech";
 
 impl Options {
     /// Reads `--name value` pairs.
@@ -45,7 +61,9 @@ impl Options {
             server_pid: None,
             probes: 4,
             on_time: Duration::from_millis(30),
+            film: None,
         };
+        let (mut clip, mut out, mut bitrate_bps) = (None, None, 1_000_000);
         while let Some(name) = arguments.next() {
             let value = arguments
                 .next()
@@ -60,12 +78,21 @@ impl Options {
                 "--speech" => options.speech.push(value.into()),
                 "--server-pid" => options.server_pid = Some(number(&name, &value)? as u32),
                 "--probes" => options.probes = number(&name, &value)? as usize,
+                "--clip" => clip = Some(PathBuf::from(value)),
+                "--out" => out = Some(PathBuf::from(value)),
+                "--bitrate-bps" => bitrate_bps = number(&name, &value)? as u64,
                 "--on-time-ms" => options.on_time = seconds(&name, &value)? / 1000,
                 _ => return Err(format!("{name} is not an option; there are {NAMES}")),
             }
         }
-        if options.url.is_empty() || options.speech.is_empty() {
-            return Err("--url and at least one --speech file are required".into());
+        options.film = clip.zip(out).map(|(clip, out)| Film {
+            clip,
+            out,
+            bitrate_bps,
+            linger: Duration::from_secs(1),
+        });
+        if options.url.is_empty() || (options.speech.is_empty() && options.film.is_none()) {
+            return Err("--url and a --speech file, or --clip and --out, are required".into());
         }
         if options.sessions == 0 || options.starts_per_s <= 0.0 {
             return Err("--sessions and --starts-per-s must be above zero".into());

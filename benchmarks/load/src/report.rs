@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::driver::Call;
-use crate::session::Arrival;
+use crate::link::Session;
+use crate::session::{Arrival, SpokenCall};
 
 const FRAME_MS: f64 = 20.0;
 const FIRST_SECOND: usize = 50;
@@ -71,7 +72,7 @@ pub struct Line {
 }
 
 /// Looks at one call between two moments.
-pub fn line(call: &Call, from: Instant, to: Instant, limit: Duration) -> Line {
+pub fn line(call: &Call<SpokenCall>, from: Instant, to: Instant, limit: Duration) -> Line {
     let session = &call.session;
     let within: Vec<Arrival> = session
         .arrivals
@@ -96,7 +97,7 @@ pub fn line(call: &Call, from: Instant, to: Instant, limit: Duration) -> Line {
         on_time: on_time(&within, from, expected, limit),
         gap_ms: Spread::of(gaps_ms.clone()),
         round_trip_ms: Spread::of(round_trips_ms.clone()),
-        failure: session.failure.clone(),
+        failure: session.link().failure.clone(),
         gaps_ms,
         round_trips_ms,
     }

@@ -7,9 +7,15 @@ use serde_json::{Value, json};
 
 use crate::audio::Track;
 use crate::driver::Driver;
+use crate::link::Session;
 use crate::options::Options;
 use crate::process;
 use crate::report::{self, Spread};
+use crate::session::SpokenCall;
+
+const FRAME: Duration = Duration::from_millis(20);
+/// Sessions start this many packets apart in the speech, so that they do not speak in chorus.
+const STAGGER_PACKETS: usize = 37;
 
 /// Makes the calls, measures them and hangs up.
 pub fn run(options: &Options) -> Result<Value, String> {
@@ -20,9 +26,16 @@ pub fn run(options: &Options) -> Result<Value, String> {
     let mut driver = Driver::new(
         &options.url,
         options.sessions,
-        options.probes,
-        &speech,
-        &marked,
+        FRAME,
+        |index, local, now| {
+            let probe = index < options.probes;
+            let (track, start) = if probe {
+                (&marked, 0)
+            } else {
+                (&speech, index * STAGGER_PACKETS)
+            };
+            SpokenCall::new(local, track.clone(), start, probe, now)
+        },
     )?;
     connect(&mut driver, options)?;
     driver.run_until(Instant::now() + options.warm_up)?;
@@ -71,7 +84,7 @@ pub fn run(options: &Options) -> Result<Value, String> {
 }
 
 /// Starts the calls at the rate asked for and waits until each was heard, or has failed.
-fn connect(driver: &mut Driver, options: &Options) -> Result<(), String> {
+pub fn connect<S: Session>(driver: &mut Driver<S>, options: &Options) -> Result<(), String> {
     let started = Instant::now();
     let starting = Duration::from_secs_f64(options.sessions as f64 / options.starts_per_s);
     let give_up = started + starting + options.connect_timeout;
