@@ -20,7 +20,7 @@ unexport PYTHONPATH
 .PHONY: demo test test-rust test-python check check-python check-rust check-client bench setup clean
 
 demo: setup
-	@$(BIN)/python examples/talk/app.py --host $(HOST) --port $(PORT)
+	@GRADIO_ANALYTICS_ENABLED=False $(BIN)/python examples/demo/app.py --host $(HOST) --port $(PORT)
 
 test: check test-rust test-python
 
@@ -33,8 +33,8 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(BIN)/python -m pytest -m "not e2e" --numprocesses 2
-	@$(BIN)/python -m pytest -m "e2e and not patient"
-	@$(BIN)/python -m pytest -m patient --numprocesses 3
+	@$(BIN)/python -m pytest -m "e2e and together" --numprocesses 3 --dist loadfile
+	@$(BIN)/python -m pytest -m "e2e and not together"
 endif
 
 check: check-python check-rust check-client

@@ -11,6 +11,8 @@ from e2e import sound
 from e2e.browser import Chromium
 from e2e.server import TESTS, Server
 
+pytestmark = pytest.mark.together
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ROOT / ".tools" / "node_modules"
 REACT = {
@@ -86,6 +88,37 @@ def test_the_frontend_of_ones_own(chromium: Chromium) -> None:
         assert errors == []
 
     with example("frontend") as server:
+        chromium.visit(visit)
+
+
+def test_the_talk_page(chromium: Chromium) -> None:
+    """What it says of a call; the conversation itself is the demo's, whose test has it."""
+
+    async def visit(page: Page) -> None:
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        await page.goto(server.url)
+        await page.wait_for_selector("#source .keyword")
+        assert "handler = ReplyOnPause(reply)" in await page.inner_text("#source")
+        for width in (1280, 390):
+            await page.set_viewport_size({"width": width, "height": 800})
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        await page.click("#toggle")
+        await page.wait_for_selector('#call[data-state="live"][data-turn="listening"]')
+        assert (await page.inner_text("#connect")).endswith("ms")
+        await page.click("#toggle")
+        await page.wait_for_selector('[data-state="closed"]')
+        assert await page.inner_text("#status") == "The call has ended."
+        assert not await page.is_visible("#problem")
+        await page.evaluate(
+            "navigator.mediaDevices.getUserMedia ="
+            " () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+        )
+        await page.click("#toggle")
+        await page.wait_for_selector("text=The microphone is blocked")
+        assert errors == []
+
+    with example("talk") as server:
         chromium.visit(visit)
 
 

@@ -2,6 +2,8 @@
 
 import base64
 import difflib
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,15 +15,16 @@ from playwright.async_api import Page
 
 from e2e import sound
 from e2e.browser import Chromium
+from e2e.gradio_page import GradioPage
 from e2e.server import free_port, wait_for_port
 from fastrtc import get_stt_model, get_tts_model
 
-APP = Path(__file__).resolve().parents[2] / "examples" / "talk" / "app.py"
-SOURCE_SHOWN = "document.getElementById('source').childNodes.length > 0"
+APP = Path(__file__).resolve().parents[2] / "examples" / "demo" / "app.py"
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 RECORD = """() => {
   const context = new AudioContext({ sampleRate: 48000 });
-  const source = context.createMediaStreamSource(document.getElementById("audio").srcObject);
+  const [{ track }] = window.connections.at(-1).getReceivers();
+  const source = context.createMediaStreamSource(new MediaStream([track]));
   const tap = context.createScriptProcessor(4096, 1, 1);
   window.recording = [];
   tap.onaudioprocess = ({ inputBuffer }) =>
@@ -38,10 +41,14 @@ RECORDED = """() => {
 }"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def demo_url() -> Iterator[str]:
     port = free_port()
-    process = subprocess.Popen([sys.executable, str(APP), "--port", str(port)])
+    process = subprocess.Popen(
+        [sys.executable, str(APP), "--host", "0.0.0.0", "--port", str(port)],
+        env={**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"},
+        stdout=subprocess.DEVNULL,
+    )
     wait_for_port(port, process)
     yield f"http://localhost:{port}/"
     process.terminate()
@@ -59,30 +66,18 @@ def test_a_person_asks_and_is_answered(chromium: Chromium, demo_url: str) -> Non
     chromium.set_microphone(sound.to_int16(spoken("count to five")))
 
     async def talk(page: Page) -> bytes:
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        await page.goto(demo_url)
-        await page.wait_for_function(SOURCE_SHOWN)
-        assert "handler = ReplyOnPause(reply)" in await page.inner_text("#source")
-        await page.click("#toggle")
-        await page.wait_for_selector('#call[data-state="live"][data-turn="listening"]')
-        await page.wait_for_function("document.getElementById('audio').srcObject !== null")
+        visitor = GradioPage(page, ".fastrtc:visible")
+        await visitor.open(demo_url)
+        assert "handler = ReplyOnPause(reply)" in await page.inner_text(".cm-content:visible")
+        await visitor.start()
         await page.evaluate(RECORD)
         for turn in ("hearing", "speaking", "listening"):
-            await page.wait_for_selector(f'#call[data-turn="{turn}"]')
-        assert await page.locator("#said li").all_inner_texts() == [
-            "count to five",
-            "One. Two. Three. Four. Five.",
-        ]
-        assert (await page.inner_text("#connect")).endswith("ms")
+            await page.wait_for_selector(f'.card[data-turn="{turn}"]')
+        said = page.get_by_role("log", name="chatbot conversation").get_by_role("paragraph")
+        assert await said.all_inner_texts() == ["count to five", "One. Two. Three. Four. Five."]
         recorded = base64.b64decode(await page.evaluate(RECORDED))
-        await page.click("#toggle")
-        await page.wait_for_selector('[data-state="closed"]')
-        assert await page.inner_text("#status") == "The call has ended."
-        assert not await page.is_visible("#problem")
-        await page.click("#toggle")
-        await page.wait_for_selector('[data-state="live"]')
-        assert errors == []
+        await visitor.stop()
+        assert visitor.errors == []
         return recorded
 
     reply = np.frombuffer(chromium.visit(talk), np.float32)
@@ -94,28 +89,21 @@ def test_a_person_asks_and_is_answered(chromium: Chromium, demo_url: str) -> Non
     assert sum(block.size for block in in_order) >= 4, heard
 
 
-def test_a_blocked_microphone_is_explained(chromium: Chromium, demo_url: str) -> None:
-    async def refuse(page: Page) -> None:
-        await page.add_init_script(
-            "navigator.mediaDevices.getUserMedia ="
-            " () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
-        )
-        await page.goto(demo_url)
-        await page.click("#toggle")
-        await page.wait_for_selector('[data-state="closed"]')
-        assert "microphone is blocked" in await page.inner_text("#problem")
+def test_the_camera_and_its_numbers_fit_on_a_phone(chromium: Chromium, demo_url: str) -> None:
+    async def look(page: Page) -> None:
+        visitor = GradioPage(page, ".fastrtc:visible")
+        await visitor.open(demo_url)
+        for tab in ("Conversation", "Echo", "Camera"):
+            await page.get_by_role("tab", name=tab).click()
+            assert await page.locator(".cm-content:visible").count() == 1
+            assert await visitor.overflow(390) == 0
+        await visitor.start()
+        await visitor.wait_received("video", "framesDecoded", 10)
+        await visitor.wait_for_number("Edges", "value > 0")
+        rates = page.locator(".rates:visible")
+        for part in (r"\d+ per second", r"\d+ ms old", r"\d+ kbit/s"):
+            await rates.filter(has_text=re.compile(part)).wait_for()
+        await visitor.stop()
+        assert visitor.errors == []
 
-    chromium.visit(refuse)
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_is_cut_off_on_a_phone_or_a_desk(
-    chromium: Chromium, demo_url: str, width: int
-) -> None:
-    async def measure(page: Page) -> None:
-        await page.set_viewport_size({"width": width, "height": 800})
-        await page.goto(demo_url)
-        await page.wait_for_function(SOURCE_SHOWN)
-        assert await page.evaluate("document.documentElement.scrollWidth") <= width
-
-    chromium.visit(measure)
+    chromium.visit(look)

@@ -2,7 +2,7 @@
 /** What the visitor sees and presses. Knows no server: index.js tells it what to show. */
 
 import { listDevices } from "../client/fastrtc.js";
-import { BUTTONS, MUTES, NUMBERS, STATES, TURNS } from "./words.js";
+import { BUTTONS, inOneLine, MUTES, NUMBERS, STATES, TURNS } from "./words.js";
 
 /** @typedef {import("../client/client.js").Client} Client */
 /** @typedef {import("./index.js").SharedProps & import("./index.js").OwnProps} Settings */
@@ -36,6 +36,7 @@ export class View {
     this.words = make("span");
     this.told = make("p", { className: "told" }, this.dot, this.words);
     this.told.setAttribute("role", "status");
+    this.rates = make("p", { className: "rates" });
     this.problem = make("p", { className: "problem", hidden: true });
     this.problem.setAttribute("role", "alert");
     this.toggle = make("button", { type: "button", className: "toggle", onclick: wishes.toggle });
@@ -48,6 +49,7 @@ export class View {
       this.label,
       this.stage,
       this.told,
+      this.rates,
       this.problem,
       this.form,
       make("div", { className: "controls" }, this.toggle, ...this.makeButtons()),
@@ -146,6 +148,7 @@ export class View {
     if (problem) this.complain(problem);
     for (const button of this.mutes) button.textContent = MUTES[button.dataset.kind === "audio" ? "audio" : "video"][0];
     for (const video of [this.mine, this.main]) if (video) video.srcObject = null;
+    this.rates.textContent = "";
     this.level(0, []);
     this.show(null);
   }
@@ -197,11 +200,12 @@ export class View {
   }
 
   get showsStatistics() {
-    return this.details.open;
+    return this.hasPicture || this.details.open;
   }
 
   /** @param {Record<string, any>} statistics of both sides; null or missing is not known */
   count(statistics) {
+    if (this.hasPicture) this.rates.textContent = inOneLine(statistics);
     const shown = NUMBERS.flatMap(([key, name, write]) => {
       const value = statistics[key] ?? null;
       return value === null ? [] : [make("div", {}, make("dt", {}, name), make("dd", {}, write(value)))];

@@ -47,6 +47,19 @@ export const NUMBERS = [
   ["frames_dropped", "Sound dropped there", String],
 ];
 
+/** What is worth a look while pictures run, in one line. @param {Record<string, any>} statistics of both sides */
+export function inOneLine({ videoFps, videoFrameAgeMs, video_age_ms, receivedKbps, sentKbps }) {
+  const ageMs = videoFrameAgeMs ?? video_age_ms ?? null;
+  const rate = receivedKbps || sentKbps || null;
+  return [
+    videoFps ? perSecond(videoFps) : "",
+    ageMs === null ? "" : `${milliseconds(ageMs)} old`,
+    rate === null ? "" : kilobits(rate),
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}
+
 /** @param {number} value */
 function milliseconds(value) {
   return value < 1 ? "under 1 ms" : `${Math.round(value)} ms`;
