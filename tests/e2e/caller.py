@@ -26,21 +26,22 @@ class Hum(aiortc.MediaStreamTrack):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._sent = 0
+        self.frames = 0
+        """How many were taken to be sent."""
         self._start_s: float | None = None
 
     async def recv(self) -> Any:
         loop = asyncio.get_running_loop()
         if self._start_s is None:
             self._start_s = loop.time()
-        await asyncio.sleep(self._start_s + self._sent / RATE_HZ - loop.time())
-        ticks = self._sent + np.arange(FRAME)
+        await asyncio.sleep(self._start_s + self.frames * FRAME / RATE_HZ - loop.time())
+        ticks = self.frames * FRAME + np.arange(FRAME)
         samples = (8000 * np.sin(2 * np.pi * 440 * ticks / RATE_HZ)).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = RATE_HZ
-        frame.pts = self._sent
+        frame.pts = self.frames * FRAME
         frame.time_base = fractions.Fraction(1, RATE_HZ)
-        self._sent += FRAME
+        self.frames += 1
         return frame
 
 
@@ -84,12 +85,13 @@ class Caller:
         self.connection.on("connectionstatechange", self._on_state)
         self.connection.on("track", self._on_track)
         self._hums = hums
+        self.hum = Hum()
         self._listening: asyncio.Task[None] | None = None
 
     async def offer(self) -> str:
         """Its offer, with all candidates."""
         if self._hums:
-            self.connection.addTrack(Hum())
+            self.connection.addTrack(self.hum)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         sdp: str = self.connection.localDescription.sdp
         return sdp

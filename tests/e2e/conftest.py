@@ -1,12 +1,14 @@
 """Fixtures of the end-to-end tests: one Chromium for all, a server and a page for each test."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
 
 import pytest
 
 from e2e.browser import Chromium, Tab
+from e2e.caller import Caller
 from e2e.server import Server
+from e2e.stations import CONNECT_TIMEOUT_S
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,3 +43,19 @@ def open_tab(chromium: Chromium) -> Iterator[Callable[[str], Tab]]:
     """``open_tab(server.url)`` opens a page at the server's origin."""
     with ExitStack() as stack:
         yield lambda url: stack.enter_context(chromium.open(url))
+
+
+@pytest.fixture(scope="module")
+def stations() -> Iterator[Server]:
+    """``apps/stations.py``, one server for a file's tests."""
+    env = {"CONNECT_TIMEOUT_S": str(CONNECT_TIMEOUT_S)}
+    with Server("e2e.apps.stations:app", env) as running:
+        yield running
+
+
+@pytest.fixture
+async def offer_sdp() -> AsyncIterator[str]:
+    """An offer nobody waits for the answer of."""
+    caller = Caller("")
+    yield await caller.offer()
+    await caller.hang_up()

@@ -52,6 +52,8 @@ from fastapi import FastAPI
 from fastrtc import AsyncAudioVideoStreamHandler, Stream, wait_for_item
 import asyncio
 
+pytestmark = pytest.mark.together
+
 class Both(AsyncAudioVideoStreamHandler):
     def __init__(self):
         super().__init__(input_sample_rate=24000)

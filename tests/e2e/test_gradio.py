@@ -16,6 +16,8 @@ from e2e.browser import RATE_HZ, Chromium
 from e2e.gradio_page import GradioPage
 from e2e.server import Server, free_port, wait_for_port
 
+pytestmark = pytest.mark.together
+
 CORE_CONCEPTS = Path(__file__).parents[1] / "data" / "core-concepts.txt"
 
 

@@ -19,7 +19,7 @@ from e2e.caller import Caller, post, until
 from e2e.load import REPOSITORY
 from e2e.server import TESTS, Server, free_port, wait_for_port
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.together, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 STATIONS = "e2e.apps.stations:app"
 OFFER = (REPOSITORY / "rust/tests/offers/aiortc.sdp").read_text()
