@@ -12,7 +12,11 @@ import httpx
 import numpy as np
 import pytest
 
+from fastrtc import Stream
+from fastrtc.video.picture import Picture
+from fastrtc.video.stills import StillDecoder, StillEncoder
 from phones import Twilio
+from pictures import number_of, numbered
 from sockets import served
 from wavs import read_wav
 
@@ -25,7 +29,7 @@ def snippets(page: str) -> list[str]:
 
 
 def test_the_websocket_page() -> None:
-    server, client = snippets("websocket.md")
+    server, client, camera = snippets("websocket.md")
     scope: dict[str, Any] = {"__name__": "docs"}
     exec(server, scope)
     exec(client, scope)
@@ -33,6 +37,14 @@ def test_the_websocket_page() -> None:
     with served(app=scope["app"]) as host:
         heard = asyncio.run(scope["talk"](f"ws://{host}/websocket/offer", speech))
     assert np.array_equal(heard[: len(speech)], speech)
+    exec(camera, scope)
+    encoder, decoder = StillEncoder("jpeg"), StillDecoder()
+    pictures = [Picture.from_array(numbered(number), "bgr24") for number in range(20)]
+    mirror = Stream(lambda frame: np.flip(frame, axis=1), modality="video")
+    with served(mirror) as host:
+        jpegs = [encoder.encode(picture) for picture in pictures]
+        back = asyncio.run(scope["through_the_handler"](f"ws://{host}/websocket/offer", jpegs))
+    assert [number_of(decoder.decode(jpeg, "jpeg").to_array("bgr24")) for jpeg in back][0] == 0
 
 
 def test_the_telephone_page(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ __all__ = ["Body", "Stream", "UIArgs"]
 NO_REQUEST = cast(Request, None)
 """FastAPI injects a request only into parameters of exactly that type."""
 ONE_WAY: dict[Literal["whip", "whep"], StreamMode] = {"whip": "send", "whep": "receive"}
+UNWRITTEN = UnsupportedMedia("this stream was made with ... instead of a handler")
 MODES = ("send-receive", "receive", "send")
 MODALITIES = ("video", "audio", "audio-video")
 
@@ -162,7 +163,8 @@ class Stream:
             self.factory,
             authorize,
             self._telephone_guard,
-            _refusal_of_sockets(handler, modality),
+            modality,
+            UNWRITTEN if handler is ... else None,
             allowed_origins,
         )
         self._mounted_at = ""
@@ -398,14 +400,6 @@ class Stream:
 def _check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; allowed: {', '.join(map(repr, allowed))}")
-
-
-def _refusal_of_sockets(handler: object, modality: Modality) -> UnsupportedMedia | None:
-    if handler is ...:
-        return UnsupportedMedia("this stream was made with ... instead of a handler")
-    if modality != "audio":
-        return UnsupportedMedia(f"WebSockets carry audio only, this stream is {modality!r}")
-    return None
 
 
 def _check_limit(limit: object) -> int | None:

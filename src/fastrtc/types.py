@@ -18,6 +18,7 @@ __all__ = [
     "DataChannel",
     "Layout",
     "Modality",
+    "PictureFormat",
     "PixelFormat",
     "RTCConfiguration",
     "StreamMode",
@@ -34,6 +35,8 @@ PixelFormat: TypeAlias = Literal["bgr24", "rgb24", "gray8", "yuv420p"]
 """How a picture lies in an array: bytes of blue, green, red; the reverse; brightness alone; or
 planes of brightness and colour (I420)."""
 VideoCodec: TypeAlias = Literal["vp8", "vp9", "h264", "av1"]
+PictureFormat: TypeAlias = Literal["jpeg", "webp"]
+"""A picture as a file of its own."""
 
 AudioInput: TypeAlias = tuple[int, npt.NDArray[np.int16]]
 """``(rate_hz, samples)``: int16 of shape ``(1, n)``; stereo is interleaved in the same row."""

@@ -235,6 +235,6 @@ def test_a_client_that_is_too_fast_for_the_others_is_sent_away(seconds: int) -> 
         for _ in range(0 if seconds else 61_000):
             house.line.say({"event": "pong"})
         await house.serving
-        assert house.line.closed == (1008, "more than 4 seconds of audio a second")
+        assert house.line.closed == (1008, "more than 4 seconds of media a second")
 
     run(check())

@@ -12,8 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastrtc.audio.codecs import AudioFormat
+from fastrtc.types import Modality
 from fastrtc.wire.browser import BrowserWire
-from fastrtc.wire.events import Ping, Played, Pong, Sound, Started, Stopped, Text, WireError
+from fastrtc.wire.events import (
+    Image,
+    Ping,
+    Played,
+    Pong,
+    Sound,
+    Started,
+    Stopped,
+    Text,
+    WireError,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -22,8 +33,12 @@ JSON = st.recursive(
 )
 
 
-def started(**keys: Any) -> BrowserWire:
-    wire = BrowserWire(48_000, 24_000)
+JPEG_HEAD = bytes.fromhex("ffd8 ffc0 000b 08 0030 0040 01 01 11 00")
+"""Of a picture of 64x48."""
+
+
+def started(modality: Modality = "audio", **keys: Any) -> BrowserWire:
+    wire = BrowserWire(48_000, 24_000, modality)
     assert wire.parse(json.dumps({"event": "start", "websocket_id": "me", **keys})) == Started("me")
     return wire
 
@@ -51,6 +66,50 @@ def test_a_named_format_is_binary(encoding: Any) -> None:
     assert wire.sound(b"\x01\x02") == b"\x01\x02"
     assert wire.whole_frames == (encoding == "opus")
     assert json.loads(wire.mark("x") or "") == {"event": "mark", "mark": {"name": "x"}}
+
+
+def test_where_there_is_only_video_binary_messages_are_pictures() -> None:
+    wire = started("video")
+    assert wire.parse(JPEG_HEAD) == Image(JPEG_HEAD, "jpeg", 64, 48)
+    assert wire.picture(b"file") == b"file"
+    assert wire.picture_format == "jpeg"
+    assert wire.max_message_bytes > started().max_message_bytes
+    for message in (b"", b"\xff\x7f", '{"event": "media", "media": {"payload": "AAAA"}}'):
+        with pytest.raises(WireError, match=r"a picture is a JPEG|modality 'video'"):
+            wire.parse(message)
+
+
+def test_where_there_are_both_a_byte_tells_which() -> None:
+    wire = started("audio-video", format="pcm16", video="webp")
+    assert wire.picture_format == "webp"
+    assert wire.parse(b"\x00\x01\x02") == Sound(b"\x01\x02")
+    assert wire.parse(b"\x01" + JPEG_HEAD) == Image(JPEG_HEAD, "jpeg", 64, 48)
+    assert wire.sound(b"\x01\x02") == b"\x00\x01\x02"
+    assert wire.picture(b"file") == b"\x01file"
+    for message in (b"", JPEG_HEAD, b"\x02"):
+        with pytest.raises(WireError, match="begins with a byte"):
+            wire.parse(message)
+    in_json = started("audio-video")
+    media = json.loads(in_json.sound(b"\xff\x00"))
+    assert in_json.parse(json.dumps(media)) == Sound(b"\xff\x00")
+
+
+@pytest.mark.parametrize(
+    ("modality", "video", "told"),
+    [
+        ("audio", "jpeg", "no video"),
+        ("video", "png", "allowed: 'jpeg', 'webp'"),
+        ("video", [], "allowed"),
+    ],
+)
+def test_a_form_of_video_that_is_not_served_is_told(
+    modality: Modality, video: Any, told: str
+) -> None:
+    wire = BrowserWire(8000, 8000, modality)
+    with pytest.raises(WireError, match=told):
+        wire.parse(json.dumps({"event": "start", "websocket_id": "a", "video": video}))
+    with pytest.raises(WireError, match="media before"):
+        wire.parse(b"\x01" + JPEG_HEAD if modality == "audio" else JPEG_HEAD)
 
 
 def test_the_other_events() -> None:
@@ -101,12 +160,21 @@ def test_a_second_start_is_one_too_many() -> None:
         JSON.map(json.dumps),
         st.fixed_dictionaries(
             {"event": st.sampled_from(["start", "media", "mark", "ping", "stop"])},
-            optional={"websocket_id": JSON, "media": JSON, "mark": JSON, "format": JSON},
+            optional={
+                "websocket_id": JSON,
+                "media": JSON,
+                "mark": JSON,
+                "format": JSON,
+                "video": JSON,
+            },
         ).map(json.dumps),
     ),
+    modality=st.sampled_from(["audio", "video", "audio-video"]),
     is_started=st.booleans(),
 )
-def test_whatever_comes_is_an_event_or_a_wire_error(message: Any, is_started: bool) -> None:
-    wire = started() if is_started else BrowserWire(8000, 8000)
+def test_whatever_comes_is_an_event_or_a_wire_error(
+    message: Any, modality: Modality, is_started: bool
+) -> None:
+    wire = started(modality) if is_started else BrowserWire(8000, 8000, modality)
     with contextlib.suppress(WireError):
         wire.parse(message)

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from fastapi import HTTPException, WebSocket
 from fastapi.responses import JSONResponse
 
-from fastrtc.errors import OfferRefused
+from fastrtc.errors import OfferRefused, UnsupportedMedia
 from fastrtc.server.auth import authorise
 from fastrtc.session.factory import SessionFactory
 from fastrtc.transports.reader import refuse_socket, serve_socket
+from fastrtc.types import Modality
 from fastrtc.wire.browser import BrowserWire
 from fastrtc.wire.events import Wire
 from fastrtc.wire.providers import wire_of
@@ -43,6 +44,7 @@ class SocketDoors:
         factory: makes the sessions.
         authorize: the stream's hook.
         guard: of the telephone.
+        modality: what the stream carries.
         refusal: why this stream takes no WebSockets at all; None when it does.
         allowed_origins: pages that may connect, such as "https://a.com"; None for any. Clients
             that send no Origin are no browsers and are not asked for one.
@@ -56,6 +58,7 @@ class SocketDoors:
         factory: SessionFactory,
         authorize: Callable[[Any], Any] | None,
         guard: Guard,
+        modality: Modality = "audio",
         refusal: OfferRefused | None = None,
         allowed_origins: Collection[str] | None = None,
     ) -> None:
@@ -65,12 +68,14 @@ class SocketDoors:
         self._factory = factory
         self._authorize = authorize
         self._guard = guard
+        self._modality: Modality = modality
         self._refusal = refusal
 
     async def websocket(self, websocket: WebSocket) -> None:
         """Serves a page or an app until it has gone."""
         handler = self._factory.prototype
-        wire = BrowserWire(handler.input_sample_rate, handler.output_sample_rate)
+        rates = handler.input_sample_rate, handler.output_sample_rate
+        wire = BrowserWire(*rates, self._modality)
         await self._serve(websocket, wire)
 
     async def telephone(self, websocket: WebSocket) -> None:
@@ -97,9 +102,12 @@ class SocketDoors:
             await _deny(websocket, error)
             return
         await websocket.accept()
-        if self._refusal is not None:
-            tell = wire is not None and wire.kind == "websocket"
-            await refuse_socket(websocket, self._refusal, tell=tell)
+        is_page = wire is not None and wire.kind == "websocket"
+        refusal = self._refusal
+        if refusal is None and self._modality != "audio" and not is_page:
+            refusal = UnsupportedMedia(f"calls carry audio only, this stream is {self._modality!r}")
+        if refusal is not None:
+            await refuse_socket(websocket, refusal, tell=is_page)
             return
         await serve_socket(websocket, self._factory, wire, principal=principal, honours=honours)
 

@@ -10,16 +10,21 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.websockets import WebSocketDisconnect
 
 from fastrtc.errors import ConcurrencyLimitReached, ConnectionClosed, OfferRefused
 from fastrtc.session.factory import SessionFactory
+from fastrtc.session.workers import call_sync
 from fastrtc.transports.websocket import Socket, SocketTransport
+from fastrtc.transports.websocket_video import load_picture_codecs
+from fastrtc.wire.browser import MAX_MESSAGE_BYTES, BrowserWire
 from fastrtc.wire.events import (
     Dtmf,
     Event,
+    Image,
     Message,
     Ping,
     Played,
@@ -50,7 +55,6 @@ __all__ = [
 logger = logging.getLogger("fastrtc")
 
 START_TIMEOUT_S: Final = 30.0
-MAX_MESSAGE_BYTES: Final = 1 << 20
 MAX_BAD_MESSAGES: Final = 100
 """Messages of one client that may be no good within a minute before it is sent away."""
 BAD_WINDOW_S: Final = 60.0
@@ -101,6 +105,8 @@ async def serve_socket(
         if honours is not None and not honours(started.ticket):
             logger.warning("a call was refused: its stream has no valid ticket of our answer")
             raise _End("not authorized", POLICY)
+        if isinstance(reader.wire, BrowserWire) and reader.wire.has_video:
+            await call_sync(load_picture_codecs)
         session = await _admit(socket, factory, started, principal)
     except _Gone:
         return
@@ -227,6 +233,7 @@ class _Reader:
         """Hands everything to the session until the client or the session ends."""
         wire = self.wire
         assert wire is not None
+        transport.on_bad_picture = partial(self._complain, transport)
         try:
             while session.state != "closed":
                 message = await self._receive()
@@ -238,9 +245,7 @@ class _Reader:
                     else:
                         _hand_over(event, session, transport)
                 except ValueError as error:
-                    complaint = self._complaint(error)
-                    if complaint is not None:
-                        transport.send_message(complaint)
+                    self._complain(transport, error)
         except _Gone:
             transport.close("the client left")
         except _End as end:
@@ -255,9 +260,20 @@ class _Reader:
             raise _Gone
         text = received.get("text")
         message: Message = received.get("bytes") or b"" if text is None else text
-        if len(message) > MAX_MESSAGE_BYTES:
-            raise _End(f"a message is larger than {MAX_MESSAGE_BYTES} bytes", TOO_BIG)
+        wire = self.wire
+        longest = wire.max_message_bytes if isinstance(wire, BrowserWire) else MAX_MESSAGE_BYTES
+        if len(message) > longest:
+            raise _End(f"a message is larger than {longest} bytes", TOO_BIG)
         return message
+
+    def _complain(self, transport: SocketTransport, error: Exception) -> None:
+        try:
+            complaint = self._complaint(error)
+        except _End as end:
+            transport.close(end.reason, end.code)
+            return
+        if complaint is not None:
+            transport.send_message(complaint)
 
     def _complaint(self, error: Exception) -> str | None:
         """What the client is told about a bad message; None if it cannot read it.
@@ -286,6 +302,8 @@ class _Reader:
 def _hand_over(event: Event | None, session: Session, transport: SocketTransport) -> None:
     if isinstance(event, Sound):
         transport.on_sound(event.payload)
+    elif isinstance(event, Image):
+        transport.on_image(event)
     elif isinstance(event, Text):
         session.on_message(event.text)
     elif isinstance(event, Dtmf):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -16,7 +17,9 @@ from starlette.websockets import WebSocketDisconnect
 from fastrtc.audio.codecs import AudioFormat, decoder, encoder
 from fastrtc.audio.rates import Resampler
 from fastrtc.transports.pacing import Pacer
-from fastrtc.wire.events import Message, Wire
+from fastrtc.transports.websocket_video import SocketVideo
+from fastrtc.wire.browser import BrowserWire
+from fastrtc.wire.events import Image, Message, Wire
 
 if TYPE_CHECKING:
     from fastrtc.audio.convert import AudioChunk
@@ -47,7 +50,9 @@ FASTEST: Final = 4.0
 AHEAD_S: Final = 60.0
 """...and how many it may be ahead of that, after a stall or with a recording."""
 MESSAGE_S: Final = 0.001
-"""What a message counts for besides its audio."""
+"""What a message counts for besides its audio..."""
+PICTURE_S: Final = 1 / 30
+"""...and what a picture does."""
 TEXTS_BOUND: Final = 256
 LONGEST_REASON_BYTES: Final = 120
 """A close frame takes 123 (RFC 6455, section 5.5)."""
@@ -92,6 +97,13 @@ class SocketTransport:
             lead_s=max(PHONE_LEAD_S if wire.kind == "phone" else LEAD_S, 2 * wire.frame_s),
             whole_frames=wire.whole_frames,
         )
+        self._video = (
+            SocketVideo(session.video, wire, self._loop, self._wake, self._bad_picture)
+            if session.video is not None and isinstance(wire, BrowserWire)
+            else None
+        )
+        self.on_bad_picture: Callable[[ValueError], None] = self._ignore
+        """Called with what a picture turned out to be; set by whoever reads the socket."""
         self._texts: deque[Message] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._closed = False
@@ -184,6 +196,7 @@ class SocketTransport:
         """What went in and out."""
         return {
             **self._counts,
+            **({} if self._video is None else self._video.stats()),
             "bytes_queued": sum(map(len, self._texts)),
             "queued_s": self.queued_s,
             "skipped_s": self._pacer.skipped_s,
@@ -212,8 +225,17 @@ class SocketTransport:
         if samples and not self._closed:
             self._session.on_audio(samples, self._hear.rate_hz)
 
+    def on_image(self, image: Image) -> None:
+        """A picture came."""
+        self._spend(PICTURE_S)
+        if self._video is not None and not self._closed:
+            self._video.on_image(image, self._loop.time())
+
     def on_played(self, name: str) -> None:
-        """The client tells what it has played."""
+        """The client tells what it has played, or shown."""
+        if self._video is not None and self._video.shown(name):
+            self._wake()
+            return
         self._pacer.played(name, self._loop.time())
 
     def on_ping(self) -> None:
@@ -239,6 +261,11 @@ class SocketTransport:
                 if due_s == 0:
                     await self._send_frame(now_s)
                     continue
+                if self._video is not None and (messages := self._video.take()):
+                    self._said_at_s = now_s
+                    for message in messages:
+                        await self._send(message)
+                    continue
                 await self._sleep(due_s)
             reason = self._reason.encode(errors="replace")[:LONGEST_REASON_BYTES]
             await self._socket.close(self._code, reason.decode(errors="ignore"))
@@ -250,11 +277,17 @@ class SocketTransport:
 
     # Inside.
 
+    def _bad_picture(self, error: ValueError) -> None:
+        self.on_bad_picture(error)
+
+    def _ignore(self, error: ValueError) -> None:
+        logger.debug("session %s: %s", self._session.id, error)
+
     def _spend(self, audio_s: float) -> None:
         """Gives up a client that is so fast that others would have to wait."""
         self._credit_s -= audio_s
         if self._credit_s < 0:
-            self.close(f"more than {FASTEST:g} seconds of audio a second", 1008)
+            self.close(f"more than {FASTEST:g} seconds of media a second", 1008)
 
     async def _send_frame(self, now_s: float) -> None:
         frame = self._pacer.take(now_s)

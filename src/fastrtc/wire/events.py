@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from fastrtc.audio.codecs import AudioFormat
+from fastrtc.types import PictureFormat
 
 __all__ = [
     "Dtmf",
     "Event",
+    "Image",
     "Message",
     "Ping",
     "Played",
@@ -75,6 +77,16 @@ class Sound:
 
 
 @dataclass(frozen=True)
+class Image:
+    """A picture, as a file of this format, and how large it says it is."""
+
+    payload: bytes
+    format: PictureFormat
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Text:
     """Text for the application."""
 
@@ -117,7 +129,7 @@ class Stopped:
     """The client has ended its stream."""
 
 
-Event: TypeAlias = Started | Sound | Text | Dtmf | Played | Ping | Pong | Protest | Stopped
+Event: TypeAlias = Started | Sound | Image | Text | Dtmf | Played | Ping | Pong | Protest | Stopped
 
 
 class Wire(Protocol):
