@@ -42,7 +42,7 @@ class MediaSettings:
     interfaces: tuple[str, ...] = ()
     threads: int | None = None
     ice_lite: bool = False
-    video_codecs: tuple[VideoCodec, ...] = ("vp8", "vp9", "h264")
+    video_codecs: tuple[VideoCodec, ...] = ("vp8", "vp9", "av1", "h264")
     video_hardware: bool = False
     video_min_bitrate_bps: int = 80_000
     video_start_bitrate_bps: int = 1_000_000
@@ -101,8 +101,7 @@ def configure(
         ice_lite: for hosts with a public address: answer connectivity checks only.
         video_codecs: "vp8", "vp9", "av1" and "h264" that may be sent, the preferred ones first.
             A client that sends one of them gets the same; one that takes none of them is sent
-            what it names first. "av1" has to be named: what Chromium shows of ours is damaged.
-            (The encoder of H264 that PyAV brings is GPL.)
+            what it names first. (The encoder of H264 that PyAV brings is GPL.)
         video_hardware: encode on a graphics card where there is one.
         video_min_bitrate_bps, video_start_bitrate_bps, video_max_bitrate_bps: of each track;
             between the first and the last it follows the network.

@@ -74,6 +74,25 @@ def test_fine_detail_is_found_again_after_a_coarse_start(codec: VideoCodec) -> N
 
 
 @pytest.mark.parametrize("codec", CODECS)
+def test_what_changes_is_shown_at_once(codec: VideoCodec) -> None:
+    """Tiles that change one by one, as on a screen. SVT-AV1 in a greater hurry left old ones."""
+    random, side = np.random.default_rng(1), 32
+    encoder, decoder = VideoEncoder(codec, fps=30, bitrate_bps=1_000_000), VideoDecoder(codec)
+    tiles = random.integers(16, 236, (8, 10)).astype(np.uint8)
+    for index in range(60):
+        before, changed = tiles, random.random(tiles.shape) < 0.05
+        tiles = np.where(changed, random.integers(16, 236, tiles.shape), tiles).astype(np.uint8)
+        shown = Picture.from_array(np.kron(tiles, np.ones((side, side), np.uint8)), "gray8")
+        [frame] = encoder.encode(shown, index * TICKS)
+        [seen] = decoder.decode(frame.data)
+        means = seen.to_array("gray8").reshape(8, side, 10, side).mean(axis=(1, 3))
+        far = abs(tiles.astype(float) - before) > 40
+        is_old = abs(means - before) < abs(means - tiles)
+        assert not np.any(far & is_old), f"picture {index} has pieces of the one before"
+    encoder.close()
+
+
+@pytest.mark.parametrize("codec", CODECS)
 def test_sizes_may_be_odd_and_change_in_the_middle(codec: VideoCodec) -> None:
     encoder = VideoEncoder(codec, fps=30, bitrate_bps=500_000)
     decoder = VideoDecoder(codec)

@@ -94,8 +94,9 @@ def _vp9(bitrate_bps: int) -> Options:
 def _svt_av1(bitrate_bps: int) -> Options:
     del bitrate_bps  # It reads FFmpeg's own field.
     return {
-        "preset": "12",
-        "svtav1-params": "rtc=1:pred-struct=1:hierarchical-levels=0:rc=2:lookahead=0:scd=0:lp=1",
+        # From 10 on, or with rtc=1, it leaves what was there where a block has changed.
+        "preset": "9",
+        "svtav1-params": "pred-struct=1:hierarchical-levels=0:rc=2:lookahead=0:scd=0:lp=1",
     }
 
 
