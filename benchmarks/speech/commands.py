@@ -16,7 +16,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "talk"))
 
-from conversation import GRAMMAR, answer
+from phrases import GRAMMAR, answer
+
 from fastrtc import EspeakTTSOptions, get_stt_model, get_tts_model
 from fastrtc.speech.sphinx import DEFAULT_FIT
 from fastrtc.speech.stt import STTAudio

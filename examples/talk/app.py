@@ -1,7 +1,7 @@
 """A page to talk to a program: ``python examples/talk/app.py [--host HOST] [--port PORT]``.
 
 ``handler.py`` is all there is to write; the page shows its source beside the call. What it says and
-understands is in ``conversation.py``. Nothing is downloaded, and no key is needed.
+understands is in ``phrases.py``. Nothing is downloaded, and no key is needed.
 """
 
 import argparse

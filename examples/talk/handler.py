@@ -1,6 +1,7 @@
 """What answers the caller."""
 
-from conversation import GRAMMAR, answer
+from phrases import GRAMMAR, answer
+
 from fastrtc import (
     AdditionalOutputs,
     ReplyOnPause,

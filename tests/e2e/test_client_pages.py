@@ -111,8 +111,8 @@ def test_the_talk_page(chromium: Chromium) -> None:
         assert await page.inner_text("#status") == "The call has ended."
         assert not await page.is_visible("#problem")
         await page.evaluate(
-            "navigator.mediaDevices.getUserMedia ="
-            " () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
+            "() => { navigator.mediaDevices.getUserMedia ="
+            " () => Promise.reject(new DOMException('no', 'NotAllowedError')); }"
         )
         await page.click("#toggle")
         await page.wait_for_selector("text=The microphone is blocked")

@@ -24,7 +24,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
-conversation = load("conversation")
+phrases = load("phrases")
 MORNING = datetime(2026, 11, 21, 9, 5)
 
 
@@ -39,25 +39,25 @@ MORNING = datetime(2026, 11, 21, 9, 5)
         ("stop", "Okay."),
         ("be quiet", "Okay."),
         ("how are you", "I am fine, thank you."),
-        ("hello", f"Hello! {conversation.HINT}"),
-        ("", conversation.SORRY),
+        ("hello", f"Hello! {phrases.HINT}"),
+        ("", phrases.SORRY),
     ],
 )
 def test_each_sentence_has_its_answer(heard: str, said: str) -> None:
-    assert conversation.answer(heard, MORNING) == said
+    assert phrases.answer(heard, MORNING) == said
 
 
 def test_dice_are_thrown() -> None:
     dice = random.Random(4)
-    assert conversation.answer("roll a die", MORNING, dice) == "You rolled a 2."
-    said = {conversation.answer("throw two dice", MORNING, dice) for _ in range(50)}
+    assert phrases.answer("roll a die", MORNING, dice) == "You rolled a 2."
+    said = {phrases.answer("throw two dice", MORNING, dice) for _ in range(50)}
     assert len(said) > 10
     assert all(text.startswith("You rolled ") and "That makes" in text for text in said)
 
 
 def test_a_voice_is_understood_by_the_grammar() -> None:
     """One clear voice at one speed; benchmarks/speech/commands.py measures many, with noise."""
-    ears = get_stt_model("pocketsphinx", grammar=conversation.GRAMMAR)
+    ears = get_stt_model("pocketsphinx", grammar=phrases.GRAMMAR)
     voice = get_tts_model("espeak")
     commands = [
         "what time is it",
