@@ -552,6 +552,7 @@ impl Peer {
     /// Audio both ways and the session's life, after every input.
     fn advance(&mut self, now: Instant, out: &mut dyn Outlet) {
         while let Some(frame) = self.inbound.poll(now) {
+            self.outbound.note_heard(frame.pcm.ticks());
             self.link.mailbox.push(Event::Audio(frame.pcm));
         }
         self.send_audio(now, out);

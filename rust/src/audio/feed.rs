@@ -230,11 +230,7 @@ impl Feed {
 
     /// Ticks of the user's audio that were not taken yet.
     pub fn queued_ticks(&self) -> u64 {
-        let queued: u64 = self
-            .chunks
-            .iter()
-            .map(|pcm| ticks_of(pcm.frames() as u64, pcm.rate_hz))
-            .sum();
+        let queued: u64 = self.chunks.iter().map(Pcm::ticks).sum();
         let taken = self.chunks.front().map_or(0, |pcm| {
             ticks_of((self.taken / usize::from(pcm.channels)) as u64, pcm.rate_hz)
         });
@@ -280,7 +276,8 @@ impl Feed {
     }
 }
 
-fn ticks_of(frames: u64, rate_hz: u32) -> u64 {
+/// Time in RTP ticks of Opus, rounded.
+pub(super) fn ticks_of(frames: u64, rate_hz: u32) -> u64 {
     (frames * u64::from(TICKS_PER_S) + u64::from(rate_hz) / 2) / u64::from(rate_hz)
 }
 

@@ -47,6 +47,11 @@ impl Pcm {
         self.samples.len() / usize::from(self.channels.max(1))
     }
 
+    /// How long it sounds, in RTP ticks of Opus.
+    pub fn ticks(&self) -> u64 {
+        feed::ticks_of(self.frames() as u64, self.rate_hz)
+    }
+
     /// How long it sounds.
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.frames() as f64 / f64::from(self.rate_hz.max(1)))

@@ -28,8 +28,15 @@ const PARTIAL_WAIT: Duration = FRAME;
 /// has its frames sent as they come, and loses nothing.
 const STARVING_WAIT: Duration = Duration::from_millis(40);
 
-/// The most slots that a source which stalled may make up for.
+/// The most slots that a source may make up for without having shown that it is a live one.
 const MAX_MISSED_SLOTS: u32 = 10;
+
+/// Who was handed more than this before his first sound is answering, not echoing.
+const LONGEST_BEGINNING_FRAMES: u32 = 150;
+
+/// The queue of a live source that is late varies by no more than this: it takes in real time what
+/// it gives. One that is ahead of time fills or empties it.
+const LIVE_VARIATION_FRAMES: u32 = 5;
 
 /// A source that is silent for less than this has stalled; for more, it had nothing to say.
 const LONGEST_STALL: Duration = Duration::from_secs(1);
@@ -115,20 +122,33 @@ struct Protection {
 struct Backlog {
     /// Frames that may still be made up for.
     owed: u32,
-    /// The fewest frames that waited at a tick since then.
+    /// The fewest and the most frames that waited at a tick since then.
     least: u32,
+    greatest: u32,
     /// More waiting than this shows that the source is ahead of time, not late.
-    most: u64,
+    most: u32,
     since: Instant,
 }
 
 impl Backlog {
-    fn new(owed: u32, most: u64, since: Instant) -> Self {
+    /// A source that may be late by `owed` frames. What it had waiting before comes on top.
+    fn new(owed: u32, since: Instant) -> Self {
         Self {
             owed,
-            least: owed,
-            most,
+            least: u32::MAX,
+            greatest: 0,
+            most: owed + LIVE_VARIATION_FRAMES,
             since,
+        }
+    }
+
+    /// Frames that waited all the time and may be made up for.
+    fn surplus(&self) -> u32 {
+        let is_live = self.greatest - self.least <= LIVE_VARIATION_FRAMES;
+        if is_live || self.greatest <= MAX_MISSED_SLOTS {
+            self.least.min(self.owed)
+        } else {
+            0
         }
     }
 }
@@ -165,6 +185,8 @@ pub struct Outbound {
     missed_slots: u32,
     /// Set when a source begins or stalled into a pause, until what it is late by was made up for.
     backlog: Option<Backlog>,
+    /// Ticks that the source was handed before its first sound.
+    heard_ticks: u64,
     /// Silent frames in a row, the user's and trailing ones.
     silent_frames: u32,
     /// Whether the next packet follows a pause.
@@ -195,6 +217,7 @@ impl Outbound {
             trailing: false,
             missed_slots: 0,
             backlog: None,
+            heard_ticks: 0,
             silent_frames: 0,
             after_pause: true,
             rtp_time: 0,
@@ -208,6 +231,14 @@ impl Outbound {
         self.feed.push(pcm)?;
         self.cleared = false;
         Ok(())
+    }
+
+    /// The source was handed `ticks` of the client's audio. If it echoes them it cannot be later than
+    /// by all that it was handed before its first sound.
+    pub fn note_heard(&mut self, ticks: u64) {
+        if self.next_tick.is_none() {
+            self.heard_ticks += ticks;
+        }
     }
 
     /// Drops what is queued; silence begins at the next tick.
@@ -329,12 +360,12 @@ impl Outbound {
             // Real time passed while nothing was sent; the RTP clock follows in whole frames.
             self.talking = true;
             self.rtp_time += u64::from(slots) * u64::from(FRAME_TICKS);
-            let most = match self.next_tick {
-                None => Some(u64::from(MAX_MISSED_SLOTS)),
-                Some(_) if !interrupted && delay < LONGEST_STALL => Some(u64::MAX),
+            let owed = match self.next_tick {
+                None => Some(self.heard_frames()),
+                Some(_) if !interrupted && delay < LONGEST_STALL => Some(slots + TRAILING_PACKETS),
                 Some(_) => None,
             };
-            self.backlog = most.map(|most| Backlog::new(MAX_MISSED_SLOTS, most, now));
+            self.backlog = owed.map(|owed| Backlog::new(owed.max(MAX_MISSED_SLOTS), now));
             self.next_tick = Some(if slots == 0 { tick } else { now } + FRAME);
             return;
         }
@@ -407,23 +438,32 @@ impl Outbound {
         packet
     }
 
+    /// Frames that a source was handed before its first sound, as far as it may be echoing them.
+    fn heard_frames(&self) -> u32 {
+        u32::try_from(self.heard_ticks / u64::from(FRAME_TICKS))
+            .ok()
+            .filter(|frames| *frames <= LONGEST_BEGINNING_FRAMES)
+            .unwrap_or_default()
+    }
+
     /// What waited at every tick for a while is not needed against jitter, and leaves at once.
     fn work_off_backlog(&mut self, is_user: bool, now: Instant) {
         let Some(backlog) = &mut self.backlog else {
             return;
         };
         let waiting = self.feed.queued_ticks() / u64::from(FRAME_TICKS);
-        if waiting > backlog.most {
+        if waiting > backlog.most.into() {
             self.backlog = None;
             return;
         }
-        let waiting = if is_user { waiting } else { 0 };
-        backlog.least = backlog.least.min(waiting.try_into().unwrap_or(u32::MAX));
+        let waiting = if is_user { waiting as u32 } else { 0 };
+        backlog.least = backlog.least.min(waiting);
+        backlog.greatest = backlog.greatest.max(waiting);
         if now.saturating_duration_since(backlog.since) >= BACKLOG_HOLD {
-            let (surplus, most) = (backlog.least, backlog.most);
+            let surplus = backlog.surplus();
             let owed = backlog.owed - surplus;
-            self.missed_slots = (self.missed_slots + surplus).min(MAX_MISSED_SLOTS);
-            self.backlog = (owed > 0).then(|| Backlog::new(owed, most, now));
+            self.missed_slots += surplus;
+            self.backlog = (owed > 0).then(|| Backlog::new(owed, now));
         }
     }
 

@@ -317,32 +317,86 @@ fn what_waits_since_a_stall_is_a_buffer_for_a_while_and_then_leaves() {
     }
 }
 
-/// A source that begins with `at_once` frames and goes on in real time: how late its frames are
-/// 0.8 s and 2 s after that.
-fn delays_from_the_beginning_ms(at_once: usize) -> [f64; 2] {
+/// A source that was handed `heard` frames begins with `at_once` frames and goes on in real time: how
+/// late its frames are 0.8 s and 2 s after that.
+fn delays_from_the_beginning_ms(heard: u64, at_once: usize) -> [f64; 2] {
     let mut track = Track::new(1);
+    track.outbound.note_heard(heard * u64::from(FRAME_TICKS));
     (0..at_once).for_each(|_| track.play(20.0));
     for n in 1..=110 {
         track.run_to(f64::from(n) * 20.0);
         track.play(20.0);
     }
-    track.run_to(6_000.0);
+    track.run_to(10_000.0);
     [40, 100].map(|frame| track.media()[at_once - 1 + frame].0 - 20.0 * frame as f64)
 }
 
 #[test]
 fn what_waited_for_a_live_source_to_begin_does_not_delay_it_for_good() {
-    for at_once in [2, 5, 10] {
-        let [early_ms, late_ms] = delays_from_the_beginning_ms(at_once);
-        assert!(early_ms >= 20.0 * (at_once - 1) as f64, "{early_ms} ms");
+    for (heard, at_once) in [(0, 2), (0, 5), (10, 10), (30, 30), (110, 100)] {
+        let [early_ms, late_ms] = delays_from_the_beginning_ms(heard, at_once);
+        let buffered_ms = 20.0 * (at_once.min(11) - 1) as f64;
+        assert!(early_ms >= buffered_ms, "{early_ms} ms");
         assert!(late_ms <= 20.1, "{at_once} at once: {late_ms} ms late");
     }
 }
 
 #[test]
 fn a_reply_that_is_ahead_of_time_is_paced_from_its_beginning() {
-    let [early_ms, late_ms] = delays_from_the_beginning_ms(20);
-    assert!(early_ms > 350.0 && late_ms > 350.0, "{early_ms}, {late_ms}");
+    // More than it could echo, or after listening for longer than an echo would.
+    for heard in [0, 10, 200] {
+        let [early_ms, late_ms] = delays_from_the_beginning_ms(heard, 20);
+        assert!(early_ms > 350.0 && late_ms > 350.0, "{early_ms}, {late_ms}");
+    }
+}
+
+/// The longest that a frame waited before it was sent, of a reply whose chunk `n` is handed over at
+/// `n * every_ms`, after half a second of the client's silence.
+fn sent_ahead_ms(chunks: u32, chunk_ms: f64, every_ms: f64) -> f64 {
+    let mut track = Track::new(1);
+    track.outbound.note_heard(25 * u64::from(FRAME_TICKS));
+    for n in 0..chunks {
+        track.run_to(f64::from(n) * every_ms);
+        track.play(chunk_ms);
+    }
+    track.run_to(60_000.0);
+    let media = track.media();
+    let paced = |n: usize, ms: f64| n as f64 * 20.0 - (ms - media[0].0);
+    media
+        .iter()
+        .enumerate()
+        .map(|(n, (ms, _))| paced(n, *ms))
+        .fold(0.0, f64::max)
+}
+
+#[test]
+fn a_reply_in_chunks_is_not_sent_ahead_of_its_time() {
+    // All at once, faster than it is spoken, and as fast as it is spoken in long chunks.
+    for (chunks, chunk_ms, every_ms) in [(1, 3_000.0, 0.0), (40, 100.0, 70.0), (10, 400.0, 400.0)] {
+        let ahead_ms = sent_ahead_ms(chunks, chunk_ms, every_ms);
+        assert!(
+            ahead_ms <= 0.1,
+            "{chunk_ms} ms each {every_ms} ms: {ahead_ms} ms ahead"
+        );
+    }
+}
+
+#[test]
+fn a_live_source_that_stalled_for_most_of_a_second_catches_up() {
+    for stalled in [15, 30, 45] {
+        let mut track = Track::new(1);
+        for n in 0..200 {
+            if !(20..20 + stalled).contains(&n) {
+                track.run_to(f64::from(n) * 20.0);
+            }
+            track.play(20.0);
+        }
+        track.run_to(10_000.0);
+        let media = track.media();
+        assert_eq!(media.len(), 200);
+        let late_ms = media[199].0 - 199.0 * 20.0;
+        assert!(late_ms <= 20.1, "{stalled} frames: {late_ms} ms late");
+    }
 }
 
 #[test]
