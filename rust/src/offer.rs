@@ -1,7 +1,10 @@
 //! What an SDP offer asks for, read before anything is allocated. Pure text in, facts out;
 //! negotiation itself is str0m's.
 
+use str0m::Candidate;
+
 use crate::handover::Refusal;
+use crate::net::{self, RemoteCandidate};
 
 /// Offers longer than this are refused unread, in bytes.
 pub const MAX_SDP_BYTES: usize = 128 * 1024;
@@ -28,6 +31,8 @@ pub struct Offer {
     pub fingerprint: String,
     /// The client's ICE user fragment; it changes with an ICE restart.
     pub ice_ufrag: String,
+    /// The client's candidates that ICE can use.
+    pub candidates: Vec<Candidate>,
     /// An audio section is offered.
     pub audio: bool,
     /// A video section is offered.
@@ -80,6 +85,11 @@ pub fn inspect(sdp: &str, allowed: Allowed) -> Result<Offer, Refusal> {
         } else if let Some(value) = line.strip_prefix("a=ice-ufrag:") {
             if offer.ice_ufrag.is_empty() {
                 offer.ice_ufrag = value.trim().into();
+            }
+        } else if line.starts_with("a=candidate:") {
+            // The engine names what is wrong with a line that is none.
+            if let Ok(RemoteCandidate::Usable(candidate)) = net::parse_remote(line) {
+                offer.candidates.push(candidate);
             }
         } else if let Some(section) = sections.last_mut() {
             read_attribute(section, line);

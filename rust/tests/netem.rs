@@ -125,6 +125,41 @@ fn an_outage_of_ten_seconds_is_survived_by_the_same_peer() {
 }
 
 #[test]
+fn a_client_whose_nat_forgot_it_is_followed_within_its_next_check() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.echo(Duration::from_secs(5));
+    for port in [50_000, 51_000, 50_000] {
+        call.rebind(port);
+        call.echo(Duration::from_secs(4));
+        assert!(
+            call.client_packets() > 40,
+            "nothing comes back from port {port}"
+        );
+        call.echo(Duration::from_secs(2));
+        assert!(
+            call.client_packets() > 95,
+            "{} of 100",
+            call.client_packets()
+        );
+    }
+    assert_eq!(call.states(), ["live"]);
+}
+
+#[test]
+fn a_client_that_only_listens_is_followed_too() {
+    let mut call = Call::new(Condition::default());
+    call.connect();
+    call.pass(Duration::from_secs(5));
+    call.rebind(50_000);
+    call.pass(Duration::from_secs(8));
+    call.server_says("still there?");
+    call.pass(Duration::from_secs(1));
+    assert_eq!(call.client_texts(), ["still there?"]);
+    assert_eq!(call.states(), ["live"]);
+}
+
+#[test]
 fn an_ice_restart_keeps_the_peer() {
     let mut call = Call::new(Condition::default());
     call.connect();

@@ -125,6 +125,8 @@ pub struct Call {
     talking: bool,
     echoing: bool,
     muted_network: bool,
+    /// The address that the server sees the client at.
+    nat: SocketAddr,
     to_server: Netem<Packet>,
     to_client: Netem<Packet>,
     client_deadline: Instant,
@@ -234,6 +236,7 @@ impl Call {
             talking: false,
             echoing: false,
             muted_network: false,
+            nat: CLIENT.parse().unwrap(),
             to_server: seeded(7),
             to_client: seeded(11),
             client_deadline: now,
@@ -325,6 +328,11 @@ impl Call {
         self.muted_network = silent;
     }
 
+    /// A NAT gives the client an address that it does not know of, and forgets the one before.
+    pub fn rebind(&mut self, port: u16) {
+        self.nat = SocketAddr::from(([203, 0, 113, 9], port));
+    }
+
     pub fn forget_delays(&mut self) {
         self.delay_ms_max = 0.0;
     }
@@ -344,6 +352,11 @@ impl Call {
     /// Share of the packets that the client got since `echo` began which carry FEC.
     pub fn client_fec_share(&self) -> f64 {
         self.fec.iter().filter(|fec| **fec).count() as f64 / self.fec.len().max(1) as f64
+    }
+
+    /// Packets of media that the client got since `echo` began.
+    pub fn client_packets(&self) -> usize {
+        self.fec.len()
     }
 
     pub fn states(&self) -> Vec<&str> {
@@ -592,12 +605,18 @@ impl Call {
     }
 
     fn send(&mut self, packets: Vec<Packet>, from_server: bool) {
-        for packet in packets {
+        for mut packet in packets {
             if from_server && packet.bytes.starts_with(&[0, 1]) {
                 self.checked.push(packet.destination.to_string());
             }
-            if self.muted_network {
+            if self.muted_network || (from_server && packet.destination != self.nat) {
                 continue;
+            }
+            let client: SocketAddr = CLIENT.parse().unwrap();
+            if from_server {
+                packet.destination = client;
+            } else if packet.source == client {
+                packet.source = self.nat;
             }
             let netem = if from_server {
                 &mut self.to_client
