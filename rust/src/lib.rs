@@ -13,13 +13,13 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod audio;
+pub mod broadcast;
 pub mod engine;
 pub mod gather;
 pub mod handover;
 pub mod io;
 pub mod net;
 pub mod offer;
-pub mod path;
 pub mod peer;
 pub mod plane;
 pub mod playout;

@@ -17,13 +17,10 @@ use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaKind, MediaTi
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 
-use crate::audio::{
-    AudioError, Effort, Inbound, InboundConfig, Outbound, OutboundConfig, OutboundPacket,
-};
+use crate::audio::{AudioError, Effort, Inbound, InboundConfig, OutboundConfig, OutboundPacket};
 use crate::handover::{EncodedVideo, Event, Mailbox, Refusal, State};
 use crate::offer::{self, Allowed, Offer};
-use crate::path::{Path, Remote};
-use crate::playout::Playout;
+use crate::playout::{Playout, Speaker};
 use crate::stats::Stats;
 
 /// A peer that has not connected by then is given up.
@@ -37,12 +34,6 @@ const MAX_EARLY_TEXTS: usize = 64;
 const MAX_EARLY_CANDIDATES: usize = 32;
 /// What the bandwidth probes keep up and aim for when there is video, bits per second.
 const VIDEO_BITRATES_BPS: (u64, u64) = (100_000, 2_500_000);
-
-/// How the STUN messages of ICE begin (RFC 8489, section 5).
-const BINDING_REQUEST: [u8; 2] = [0, 1];
-const BINDING_SUCCESS: [u8; 2] = [1, 1];
-/// What begins with more is no STUN message (RFC 7983).
-const LAST_OF_STUN: u8 = 3;
 
 /// How one peer is set up.
 #[derive(Debug, Clone)]
@@ -89,6 +80,8 @@ pub enum Command {
     RequestKeyframe,
     /// New audio waits in the playout queue.
     Play,
+    /// A packet of audio that was made for many.
+    Audio(OutboundPacket),
     /// Say goodbye.
     Close,
 }
@@ -130,12 +123,8 @@ pub struct Peer {
     lost_texts: u64,
     remote_ufrag: String,
     early_candidates: Vec<Candidate>,
-    path: Path,
     inbound: Inbound,
-    outbound: Outbound,
-    playout_epoch: u64,
-    /// Ticks of the user's audio that were counted as sent so far.
-    played_ticks: u64,
+    speaker: Speaker,
     rejected_datagrams: u64,
 }
 
@@ -156,7 +145,7 @@ impl Peer {
                 rate_hz: config.rate_hz,
                 channels: config.channels,
             })?,
-            outbound: Outbound::new(OutboundConfig {
+            speaker: Speaker::new(OutboundConfig {
                 max_channels: if offer.stereo { 2 } else { 1 },
                 bitrate_bps: config.audio_bitrate_bps,
             })?,
@@ -177,16 +166,13 @@ impl Peer {
             lost_texts: 0,
             remote_ufrag: offer.ice_ufrag.clone(),
             early_candidates: Vec::new(),
-            path: Path::new(&offer.candidates),
-            playout_epoch: 0,
-            played_ticks: 0,
             rejected_datagrams: 0,
         })
     }
 
     /// How much encoding may cost from now on.
     pub fn set_effort(&mut self, effort: Effort) {
-        self.outbound.set_effort(effort);
+        self.speaker.outbound.set_effort(effort);
     }
 
     /// The state shared with the control plane.
@@ -229,7 +215,6 @@ impl Peer {
     ) {
         match Receive::new(proto, source, destination, bytes) {
             Ok(receive) => {
-                self.follow_client((proto, source), bytes, now);
                 if self.rtc.handle_input(Input::Receive(now, receive)).is_err() {
                     self.rejected_datagrams += 1;
                 }
@@ -238,21 +223,6 @@ impl Peer {
             Err(_) => self.rejected_datagrams += 1,
         }
         self.advance(now, out);
-    }
-
-    /// Goes with a client whose address has changed. The receiver lets through only checks, and
-    /// other datagrams from addresses that passed one.
-    fn follow_client(&mut self, source: Remote, bytes: &[u8], now: Instant) {
-        let is_check = bytes.starts_with(&BINDING_REQUEST);
-        if is_check && let Some(candidate) = self.path.return_to(source) {
-            self.rtc.add_remote_candidate(candidate);
-        }
-        let is_media = bytes.first().is_some_and(|first| *first > LAST_OF_STUN);
-        if let Some(left) = self.path.heard_from(source, is_media, now) {
-            for candidate in self.path.give_up(left) {
-                self.rtc.direct_api().invalidate_candidate(&candidate);
-            }
-        }
     }
 
     /// Lets time pass.
@@ -278,6 +248,11 @@ impl Peer {
             Command::Video(data, rtp_time, codec) => self.send_video(now, data, rtp_time, codec),
             Command::RequestKeyframe => self.request_keyframe(),
             Command::Play => {}
+            Command::Audio(packet) => {
+                if self.can_play() {
+                    self.write_audio(now, packet);
+                }
+            }
             Command::Close => self.close(now),
         }
         self.drain(now, out);
@@ -291,7 +266,6 @@ impl Peer {
             .ufrag()
             .is_none_or(|ufrag| ufrag == self.remote_ufrag);
         if known {
-            self.path.announce(candidate.clone());
             self.rtc.add_remote_candidate(candidate);
         } else if self.early_candidates.len() < MAX_EARLY_CANDIDATES {
             self.early_candidates.push(candidate);
@@ -312,10 +286,7 @@ impl Peer {
                 offer::invalid(format!("the offer cannot be answered: {error}"))
             })?;
         out.local_ufrag(&self.rtc.direct_api().local_ice_credentials().ufrag);
-        if facts.ice_ufrag != self.remote_ufrag {
-            self.path = Path::new(&facts.candidates);
-            self.remote_ufrag = facts.ice_ufrag;
-        }
+        self.remote_ufrag = facts.ice_ufrag;
         self.drain(now, out);
         for candidate in std::mem::take(&mut self.early_candidates) {
             self.add_candidate(candidate);
@@ -424,17 +395,13 @@ impl Peer {
     }
 
     fn transmit(&mut self, now: Instant, transmit: Transmit, out: &mut dyn Outlet) {
+        // RFC 8489: a binding success response answers an authenticated request.
         match transmit.contents.get(..2) {
-            // It answers an authenticated request.
-            Some(kind) if kind == BINDING_SUCCESS => {
+            Some([1, 1]) => {
                 self.heard(now);
                 out.authenticated(transmit.destination);
             }
-            Some(kind) if kind == BINDING_REQUEST => out.checking(transmit.destination),
-            Some([first, _]) if *first > LAST_OF_STUN => {
-                self.path
-                    .sent_to((transmit.proto, transmit.destination), now);
-            }
+            Some([0, 1]) => out.checking(transmit.destination),
             _ => {}
         }
         out.transmit(transmit);
@@ -529,7 +496,7 @@ impl Peer {
             }
             RtcEvent::MediaEgressStats(stats) if Some(stats.mid) == self.audio_mid => {
                 if let Some(loss) = stats.loss {
-                    self.outbound.on_receiver_report(loss, now);
+                    self.speaker.outbound.on_receiver_report(loss, now);
                     self.with_stats(|all| all.set("remote_audio_loss", f64::from(loss)));
                 }
             }
@@ -585,7 +552,6 @@ impl Peer {
     /// Audio both ways and the session's life, after every input.
     fn advance(&mut self, now: Instant, out: &mut dyn Outlet) {
         while let Some(frame) = self.inbound.poll(now) {
-            self.outbound.note_heard(frame.pcm.ticks());
             self.link.mailbox.push(Event::Audio(frame.pcm));
         }
         self.send_audio(now, out);
@@ -614,46 +580,25 @@ impl Peer {
 
     fn outbound_timeout(&self) -> Option<Instant> {
         if self.can_play() {
-            self.outbound.timeout()
+            self.speaker.outbound.timeout()
         } else {
             None
         }
     }
 
     fn send_audio(&mut self, now: Instant, out: &mut dyn Outlet) {
-        self.follow_epoch(self.link.playout.epoch());
-        while let Some((epoch, pcm)) = self.link.playout.pop() {
-            self.follow_epoch(epoch);
-            if let Err(error) = self.outbound.push(pcm) {
-                self.end(&format!("sending audio failed: {error}"));
-                return;
-            }
+        if let Err(error) = self.speaker.load(&self.link.playout) {
+            self.end(&format!("sending audio failed: {error}"));
+            return;
         }
         if !self.can_play() {
             return;
         }
-        loop {
-            let packet = self.outbound.poll(now);
-            // Silence that is not transmitted counts as sent, so not only packets are counted.
-            let played = self.outbound.stats().played_ticks;
-            let ticks = played - std::mem::replace(&mut self.played_ticks, played);
-            if ticks > 0 && !self.link.playout.commit(self.playout_epoch, ticks) {
-                self.follow_epoch(self.link.playout.epoch());
-                continue;
-            }
-            let Some(packet) = packet else { return };
+        while let Some(packet) = self.speaker.poll(&self.link.playout, now) {
             if !self.write_audio(now, packet) {
                 return;
             }
             self.drain(now, out);
-        }
-    }
-
-    /// After a clear, nothing queued before it may leave.
-    fn follow_epoch(&mut self, epoch: u64) {
-        if epoch != self.playout_epoch {
-            self.playout_epoch = epoch;
-            self.outbound.clear();
         }
     }
 
@@ -694,7 +639,7 @@ impl Peer {
 
     /// Writes the audio counters into the shared statistics, once a second.
     fn publish_audio_stats(&self) {
-        let (inbound, outbound) = (self.inbound.stats(), self.outbound.stats());
+        let (inbound, outbound) = (self.inbound.stats(), self.speaker.outbound.stats());
         self.with_stats(|all| {
             all.set("audio_packets_received", inbound.received as f64);
             all.set("audio_packets_lost", inbound.lost as f64);

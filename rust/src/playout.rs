@@ -6,10 +6,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crossbeam_queue::SegQueue;
 
-use crate::audio::Pcm;
+use crate::audio::{AudioError, Outbound, OutboundConfig, OutboundPacket, Pcm};
 
 /// RTP ticks of Opus per second.
 pub const TICKS_PER_SECOND: u64 = 48_000;
@@ -100,6 +101,64 @@ impl Playout {
                 (word >> SENT_BITS == epoch).then_some(word + ticks)
             })
             .is_ok()
+    }
+}
+
+/// What makes packets of a [`Playout`]: the side of it that has a clock.
+pub struct Speaker {
+    /// The track; its clock and its reports are the owner's business.
+    pub outbound: Outbound,
+    epoch: u64,
+    /// Ticks of the user's audio that were counted as sent so far.
+    played_ticks: u64,
+}
+
+impl Speaker {
+    /// One that sends what `config` says.
+    ///
+    /// # Errors
+    /// It is nothing that Opus can serve.
+    pub fn new(config: OutboundConfig) -> Result<Self, AudioError> {
+        Ok(Self {
+            outbound: Outbound::new(config)?,
+            epoch: 0,
+            played_ticks: 0,
+        })
+    }
+
+    /// Takes what waits.
+    ///
+    /// # Errors
+    /// It cannot be sent.
+    pub fn load(&mut self, playout: &Playout) -> Result<(), AudioError> {
+        self.follow_epoch(playout.epoch());
+        while let Some((epoch, pcm)) = playout.pop() {
+            self.follow_epoch(epoch);
+            self.outbound.push(pcm)?;
+        }
+        Ok(())
+    }
+
+    /// The next packet to send at `now`, counted as sent.
+    pub fn poll(&mut self, playout: &Playout, now: Instant) -> Option<OutboundPacket> {
+        loop {
+            let packet = self.outbound.poll(now);
+            // Silence that is not transmitted counts as sent, so not only packets are counted.
+            let played = self.outbound.stats().played_ticks;
+            let ticks = played - std::mem::replace(&mut self.played_ticks, played);
+            if ticks == 0 || playout.commit(self.epoch, ticks) {
+                return packet;
+            }
+            self.follow_epoch(playout.epoch());
+        }
+    }
+
+    /// After a clear, nothing queued before it may leave.
+    fn follow_epoch(&mut self, epoch: u64) {
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.outbound.clear();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The border towards Python, nothing else: classes that translate and hand over.
 //! `src/fastrtc/_core.pyi` is its documentation.
 
+mod broadcast;
 mod colour;
 mod hub;
 mod peer;
@@ -34,6 +35,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<hub::PyHub>()?;
     module.add_class::<peer::PyPeer>()?;
     module.add_class::<plane::PyMediaPlane>()?;
+    module.add_class::<broadcast::PyAudioBroadcast>()?;
     module.add_class::<sound::PyResampler>()?;
     module.add_class::<sound::PyOpusEncoder>()?;
     module.add_class::<sound::PyOpusDecoder>()?;

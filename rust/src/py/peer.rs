@@ -17,7 +17,7 @@ use crate::plane::Accepted;
 
 #[pyclass(name = "Peer", module = "fastrtc._core", frozen)]
 pub struct PyPeer {
-    accepted: Accepted,
+    pub(super) accepted: Accepted,
     requests: AtomicU64,
 }
 
@@ -28,6 +28,25 @@ impl PyPeer {
             requests: AtomicU64::new(0),
         }
     }
+}
+
+/// Audio as Python gives it.
+pub(super) fn pcm(
+    py: Python<'_>,
+    samples: &PyBuffer<i16>,
+    rate_hz: u32,
+    channels: u8,
+) -> PyResult<Pcm> {
+    if !matches!(channels, 1 | 2) || !(4_000..=384_000).contains(&rate_hz) {
+        return Err(PyValueError::new_err(format!(
+            "audio has 1 or 2 channels at 4000 to 384000 Hz, not {channels} channels at {rate_hz} Hz"
+        )));
+    }
+    Ok(Pcm {
+        samples: samples.to_vec(py)?,
+        rate_hz,
+        channels,
+    })
 }
 
 #[pymethods]
@@ -63,16 +82,8 @@ impl PyPeer {
         rate_hz: u32,
         channels: u8,
     ) -> PyResult<f64> {
-        if !matches!(channels, 1 | 2) || !(4_000..=384_000).contains(&rate_hz) {
-            return Err(PyValueError::new_err(format!(
-                "audio has 1 or 2 channels at 4000 to 384000 Hz, not {channels} channels at {rate_hz} Hz"
-            )));
-        }
-        let queued = self.accepted.link.playout.push(Pcm {
-            samples: samples.to_vec(py)?,
-            rate_hz,
-            channels,
-        });
+        let pcm = pcm(py, &samples, rate_hz, channels)?;
+        let queued = self.accepted.link.playout.push(pcm);
         self.accepted.command(Command::Play);
         Ok(queued)
     }

@@ -1,0 +1,66 @@
+//! `AudioBroadcast`: one source of audio for many peers.
+
+use std::sync::Arc;
+
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::peer::{PyPeer, pcm};
+use crate::broadcast::Broadcast;
+
+#[pyclass(name = "AudioBroadcast", module = "fastrtc._core", frozen)]
+pub struct PyAudioBroadcast(Broadcast);
+
+#[pymethods]
+impl PyAudioBroadcast {
+    #[new]
+    #[pyo3(signature = (bitrate_bps = None))]
+    fn new(bitrate_bps: Option<u32>) -> PyResult<Self> {
+        Broadcast::start(bitrate_bps)
+            .map(Self)
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    fn add(&self, peer: &PyPeer) {
+        self.0
+            .add(peer.accepted.id, Arc::clone(&peer.accepted.shard));
+    }
+
+    fn remove(&self, peer: &PyPeer) {
+        self.0.remove(peer.accepted.id);
+    }
+
+    fn play(
+        &self,
+        py: Python<'_>,
+        samples: PyBuffer<i16>,
+        rate_hz: u32,
+        channels: u8,
+    ) -> PyResult<f64> {
+        Ok(self.0.play(pcm(py, &samples, rate_hz, channels)?))
+    }
+
+    fn clear(&self) -> f64 {
+        self.0.playout().clear()
+    }
+
+    #[getter]
+    fn queued_s(&self) -> f64 {
+        self.0.playout().queued_s()
+    }
+
+    #[getter]
+    fn sent_s(&self) -> f64 {
+        self.0.playout().sent_s()
+    }
+
+    #[getter]
+    fn packets(&self) -> u64 {
+        self.0.packets()
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+}
