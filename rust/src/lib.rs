@@ -20,6 +20,7 @@ pub mod handover;
 pub mod io;
 pub mod net;
 pub mod offer;
+pub mod path;
 pub mod peer;
 pub mod plane;
 pub mod playout;

@@ -20,6 +20,7 @@ use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 use crate::audio::{AudioError, Effort, Inbound, InboundConfig, OutboundConfig, OutboundPacket};
 use crate::handover::{EncodedVideo, Event, Mailbox, Refusal, State};
 use crate::offer::{self, Allowed, Offer};
+use crate::path::{Path, Remote};
 use crate::playout::{Playout, Speaker};
 use crate::stats::Stats;
 
@@ -34,6 +35,12 @@ const MAX_EARLY_TEXTS: usize = 64;
 const MAX_EARLY_CANDIDATES: usize = 32;
 /// What the bandwidth probes keep up and aim for when there is video, bits per second.
 const VIDEO_BITRATES_BPS: (u64, u64) = (100_000, 2_500_000);
+
+/// How the STUN messages of ICE begin (RFC 8489, section 5).
+const BINDING_REQUEST: [u8; 2] = [0, 1];
+const BINDING_SUCCESS: [u8; 2] = [1, 1];
+/// What begins with more is no STUN message (RFC 7983).
+const LAST_OF_STUN: u8 = 3;
 
 /// How one peer is set up.
 #[derive(Debug, Clone)]
@@ -123,6 +130,7 @@ pub struct Peer {
     lost_texts: u64,
     remote_ufrag: String,
     early_candidates: Vec<Candidate>,
+    path: Path,
     inbound: Inbound,
     speaker: Speaker,
     rejected_datagrams: u64,
@@ -166,6 +174,7 @@ impl Peer {
             lost_texts: 0,
             remote_ufrag: offer.ice_ufrag.clone(),
             early_candidates: Vec::new(),
+            path: Path::new(&offer.candidates),
             rejected_datagrams: 0,
         })
     }
@@ -215,6 +224,7 @@ impl Peer {
     ) {
         match Receive::new(proto, source, destination, bytes) {
             Ok(receive) => {
+                self.follow_client((proto, source), bytes, now);
                 if self.rtc.handle_input(Input::Receive(now, receive)).is_err() {
                     self.rejected_datagrams += 1;
                 }
@@ -223,6 +233,21 @@ impl Peer {
             Err(_) => self.rejected_datagrams += 1,
         }
         self.advance(now, out);
+    }
+
+    /// Goes with a client whose address has changed. The receiver lets through only checks, and
+    /// other datagrams from addresses that passed one.
+    fn follow_client(&mut self, source: Remote, bytes: &[u8], now: Instant) {
+        let is_check = bytes.starts_with(&BINDING_REQUEST);
+        if is_check && let Some(candidate) = self.path.return_to(source) {
+            self.rtc.add_remote_candidate(candidate);
+        }
+        let is_media = bytes.first().is_some_and(|first| *first > LAST_OF_STUN);
+        if let Some(left) = self.path.heard_from(source, is_media, now) {
+            for candidate in self.path.give_up(left) {
+                self.rtc.direct_api().invalidate_candidate(&candidate);
+            }
+        }
     }
 
     /// Lets time pass.
@@ -266,6 +291,7 @@ impl Peer {
             .ufrag()
             .is_none_or(|ufrag| ufrag == self.remote_ufrag);
         if known {
+            self.path.announce(candidate.clone());
             self.rtc.add_remote_candidate(candidate);
         } else if self.early_candidates.len() < MAX_EARLY_CANDIDATES {
             self.early_candidates.push(candidate);
@@ -286,7 +312,10 @@ impl Peer {
                 offer::invalid(format!("the offer cannot be answered: {error}"))
             })?;
         out.local_ufrag(&self.rtc.direct_api().local_ice_credentials().ufrag);
-        self.remote_ufrag = facts.ice_ufrag;
+        if facts.ice_ufrag != self.remote_ufrag {
+            self.path = Path::new(&facts.candidates);
+            self.remote_ufrag = facts.ice_ufrag;
+        }
         self.drain(now, out);
         for candidate in std::mem::take(&mut self.early_candidates) {
             self.add_candidate(candidate);
@@ -395,13 +424,17 @@ impl Peer {
     }
 
     fn transmit(&mut self, now: Instant, transmit: Transmit, out: &mut dyn Outlet) {
-        // RFC 8489: a binding success response answers an authenticated request.
         match transmit.contents.get(..2) {
-            Some([1, 1]) => {
+            // It answers an authenticated request.
+            Some(kind) if kind == BINDING_SUCCESS => {
                 self.heard(now);
                 out.authenticated(transmit.destination);
             }
-            Some([0, 1]) => out.checking(transmit.destination),
+            Some(kind) if kind == BINDING_REQUEST => out.checking(transmit.destination),
+            Some([first, _]) if *first > LAST_OF_STUN => {
+                self.path
+                    .sent_to((transmit.proto, transmit.destination), now);
+            }
             _ => {}
         }
         out.transmit(transmit);
@@ -552,6 +585,7 @@ impl Peer {
     /// Audio both ways and the session's life, after every input.
     fn advance(&mut self, now: Instant, out: &mut dyn Outlet) {
         while let Some(frame) = self.inbound.poll(now) {
+            self.speaker.outbound.note_heard(frame.pcm.ticks());
             self.link.mailbox.push(Event::Audio(frame.pcm));
         }
         self.send_audio(now, out);
