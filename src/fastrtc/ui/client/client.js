@@ -16,8 +16,10 @@
  */
 
 import { Capture } from "./capture.js";
+import { connect } from "./connect.js";
 import { ClientError, goodbye, inWords } from "./errors.js";
 import { nothingCounted } from "./link.js";
+import { complete } from "./options.js";
 import { PeerLink } from "./peer.js";
 import { Player } from "./player.js";
 import { Signalling, parsed } from "./signalling.js";
@@ -30,46 +32,18 @@ import { TurnTracker } from "./turn.js";
  * @typedef {"idle" | "asking" | "connecting" | "live" | "reconnecting" | "closed"} ClientState
  */
 
-/**
- * All optional.
- * @typedef {object} ClientOptions
- * @property {string} [url] where the stream is mounted, as given to `stream.mount`: "", "/voice" or
- *   "https://host/voice"; otherwise the stream that serves this file
- * @property {string} [id] the client's name for the call; an unguessable one is made otherwise
- * @property {"send-receive" | "send" | "receive"} [mode] named from the client, as on the server
- * @property {boolean | MediaTrackConstraints} [audio] true by default; constraints for the microphone
- * @property {boolean | MediaTrackConstraints} [video] false by default; constraints for the camera
- * @property {"camera" | "screen"} [source] of the picture that is sent
- * @property {boolean} [stereo] send the microphone in stereo (what comes may always be stereo)
- * @property {boolean} [pushToTalk] the microphone is silent until `talk(true)`
- * @property {"auto" | "webrtc" | "websocket"} [transport] auto: WebRTC, and for sound a WebSocket if
- *   no path opens
- * @property {number} [fallbackAfterMs] how long WebRTC may take before the WebSocket is tried
- * @property {RTCConfiguration} [configuration] STUN and TURN servers; the server is asked otherwise
- * @property {Record<string, string>} [headers] sent with each request, to authorize it; a WebSocket
- *   cannot have any and needs cookies
- * @property {() => unknown} [inputs] answers the handler's `wait_for_args` (the message `send_input`):
- *   an object, or a promise of one, is posted to `inputUrl` with the `webrtc_id`; nothing is otherwise
- * @property {string} [inputUrl] `{url}/input_hook` otherwise
- * @property {Partial<RTCRtpSendParameters>} [rtpParams] for the picture that is sent
- * @property {(body: object) => Promise<any>} [signal] carries offers and candidates instead of HTTP
- */
-
-/** How long the first connection may take when there is nothing to fall back to. */
-const CONNECT_MS = 20000;
-const FALLBACK_MS = 6000;
-const MOUNTED_AT = new URL("..", import.meta.url).href.replace(/\/$/, "");
+/** @typedef {import("./options.js").ClientOptions} ClientOptions */
 
 export class Client extends EventTarget {
   /** @param {ClientOptions} [options] */
   constructor(options = {}) {
     super();
-    const { url = MOUNTED_AT, mode = "send-receive", audio = true, video = false } = options;
+    const { id, url, mode, kinds, capture } = complete(options);
     /** The client's name for the call: what the server calls `webrtc_id`. */
-    this.id = options.id ?? unguessable();
+    this.id = id;
     this.url = url;
     this.mode = mode;
-    this.kinds = { audio: audio !== false, video: video !== false };
+    this.kinds = kinds;
     this.options = options;
     /** @type {ClientState} */
     this.state = "idle";
@@ -77,19 +51,10 @@ export class Client extends EventTarget {
     this.error = null;
     /** Milliseconds from the first offer to the connection. @type {number | null} */
     this.connectMs = null;
-    this.capture = new Capture(
-      {
-        audio: mode === "receive" ? null : constraints(audio),
-        video: mode === "receive" ? null : constraints(video),
-        source: options.source ?? "camera",
-        stereo: options.stereo ?? false,
-        pushToTalk: options.pushToTalk ?? false,
-      },
-      {
-        changed: (track) => this.sendTrack(track),
-        lost: (error) => this.end(error),
-      },
-    );
+    this.capture = new Capture(capture, {
+      changed: (track) => this.sendTrack(track),
+      lost: (error) => this.end(error),
+    });
     this.player = new Player(() => this.tell("blocked"));
     this.signalling = new Signalling({
       url,
@@ -103,10 +68,8 @@ export class Client extends EventTarget {
     );
     /** @type {import("./link.js").Link | null} */
     this.link = null;
-    /** @type {AudioContext | null} */
-    this.sound = null;
-    /** @type {{ sent: Meter | null, heard: Meter | null }} */
-    this.meters = { sent: null, heard: null };
+    this.meters = { sent: new Meter(this.local), heard: new Meter(this.remote) };
+    this.hasSound = false;
     /** @type {import("./link.js").Counts | null} */
     this.counts = null;
     this.over = new AbortController();
@@ -160,7 +123,8 @@ export class Client extends EventTarget {
     if (this.state !== "idle") {
       throw new ClientError("misuse", `This call is ${this.state}; start a new one.`);
     }
-    this.sound = takeSound();
+    takeSound();
+    this.hasSound = true;
     if (this.mode !== "send") this.player.begin();
     addEventListener("pagehide", this.onPageHide);
     try {
@@ -173,7 +137,13 @@ export class Client extends EventTarget {
         this.goOn();
       }
       this.become("connecting");
-      await this.open(await asked);
+      const configuration = await asked;
+      this.startedAt = performance.now();
+      await connect(this, configuration, {
+        events: this.linkEvents(),
+        use: (link) => (this.link = link),
+        goOn: () => this.goOn(),
+      });
     } catch (error) {
       const told = inWords(error);
       this.end(told);
@@ -214,16 +184,7 @@ export class Client extends EventTarget {
    * @returns {AsyncGenerator<any, void, void>} parsed when it is JSON
    */
   async *outputs(url = `${this.url}/updates`) {
-    const { signal } = this.over;
-    while (!signal.aborted) {
-      try {
-        yield* this.signalling.events(url, signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        if (error instanceof ClientError && error.final) throw error;
-      }
-      await this.pause(); // The network went away, and the outputs with it.
-    }
+    yield* this.signalling.allEvents(url, this.over.signal);
   }
 
   // What is sent.
@@ -302,12 +263,12 @@ export class Client extends EventTarget {
 
   /** How loud both sides are now: 0 for silence (-60 dBFS) to 1. */
   levels() {
-    return { sent: this.meter("sent")?.level() ?? 0, heard: this.meter("heard")?.level() ?? 0 };
+    return { sent: this.meters.sent.level(), heard: this.meters.heard.level() };
   }
 
   /** For drawing waves. @param {"sent" | "heard"} side @returns {AnalyserNode | null} while there is sound */
   analyser(side) {
-    return this.meter(side)?.analyser ?? null;
+    return this.meters[side].analyser;
   }
 
   /**
@@ -323,61 +284,6 @@ export class Client extends EventTarget {
   }
 
   // Inside.
-
-  /** @param {RTCConfiguration} configuration */
-  async open(configuration) {
-    const transport = this.options.transport ?? "auto";
-    this.startedAt = performance.now();
-    const canFallBack = transport === "auto" && this.kinds.audio && !this.kinds.video && !this.options.signal;
-    if (transport === "websocket" && this.kinds.video) {
-      throw new ClientError("misuse", "A WebSocket carries sound only; make the client without video.");
-    }
-    if (transport !== "websocket") {
-      try {
-        await this.openPeer(configuration, canFallBack ? (this.options.fallbackAfterMs ?? FALLBACK_MS) : CONNECT_MS);
-        return;
-      } catch (error) {
-        this.goOn();
-        if (!canFallBack || !(error instanceof ClientError && error.code === "no-path")) throw error;
-      }
-    }
-    await this.openSocket();
-  }
-
-  /** @param {RTCConfiguration} configuration @param {number} connectMs */
-  async openPeer(configuration, connectMs) {
-    const { kinds, mode, local, options, signalling } = this;
-    const { stereo = false, rtpParams = {} } = options;
-    const link = new PeerLink(
-      { signalling, configuration, mode, kinds, local, stereo, rtpParams, connectMs },
-      this.linkEvents(),
-    );
-    this.link = link;
-    try {
-      await link.open();
-    } catch (error) {
-      link.close();
-      await link.goodbye;
-      throw error;
-    }
-  }
-
-  async openSocket() {
-    const { SocketLink } = await import("./socket.js");
-    this.goOn();
-    const url = new URL(`${this.url}/websocket/offer`, document.baseURI);
-    url.protocol = url.protocol.replace("http", "ws");
-    this.link = new SocketLink(
-      {
-        url: url.href,
-        id: this.id,
-        microphone: this.capture.track("audio"),
-        hears: this.mode !== "send",
-      },
-      this.linkEvents(),
-    );
-    await this.link.open();
-  }
 
   /** @returns {import("./link.js").LinkEvents} */
   linkEvents() {
@@ -424,26 +330,6 @@ export class Client extends EventTarget {
     this.tell("local", track);
   }
 
-  /** @param {"sent" | "heard"} side */
-  meter(side) {
-    const stream = side === "sent" ? this.local : this.remote;
-    const [track] = stream.getAudioTracks();
-    const meter = this.meters[side];
-    if (meter?.track !== track) {
-      meter?.close();
-      this.meters[side] = track && this.sound ? new Meter(track, this.sound) : null;
-    }
-    return this.meters[side];
-  }
-
-  /** Waits a second, or until the call is over. */
-  pause() {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, 1000);
-      this.over.signal.addEventListener("abort", () => (clearTimeout(timer), resolve(undefined)), { once: true });
-    });
-  }
-
   goOn() {
     if (this.closed) throw this.error ?? new ClientError("ended", "The call was ended before it began.");
   }
@@ -469,23 +355,10 @@ export class Client extends EventTarget {
     this.tracker.close();
     this.capture.close();
     this.link?.close();
-    for (const meter of Object.values(this.meters)) meter?.close();
-    this.meters = { sent: null, heard: null };
+    for (const meter of Object.values(this.meters)) meter.close();
     this.player.close();
     this.over.abort();
-    if (this.sound) releaseSound();
-    this.sound = null;
+    if (this.hasSound) releaseSound();
     if (error) this.tell("error", error);
   }
-}
-
-/** @param {boolean | MediaTrackConstraints} wanted */
-function constraints(wanted) {
-  if (wanted === false) return null;
-  return wanted === true ? {} : wanted;
-}
-
-function unguessable() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

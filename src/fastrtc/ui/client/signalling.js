@@ -61,6 +61,25 @@ export class Signalling {
   }
 
   /**
+   * Server-sent events as {@link events} gives them, asked for again until they are no longer wanted:
+   * a network that went away takes them with it.
+   * @param {string} url
+   * @param {AbortSignal} signal
+   * @returns {AsyncGenerator<any, void, void>}
+   */
+  async *allEvents(url, signal) {
+    while (!signal.aborted) {
+      try {
+        yield* this.events(url, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof ClientError && error.final) throw error;
+      }
+      await pause(signal);
+    }
+  }
+
+  /**
    * Server-sent events, parsed when they are JSON, until the server ends them.
    * @param {string} url `webrtc_id` is added to its query
    * @param {AbortSignal} signal
@@ -97,6 +116,14 @@ export class Signalling {
       throw new ClientError("unreachable", "The server does not answer. Is it running?", false);
     }
   }
+}
+
+/** Waits a second, or until the signal comes. @param {AbortSignal} signal @returns {Promise<void>} */
+function pause(signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, 1000);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
 }
 
 /** JSON where it is JSON; handlers may send plain text. @param {unknown} text @returns {any} */

@@ -1,5 +1,5 @@
 // @ts-check
-/** The page's one AudioContext, and how loud a track is. Plays nothing. */
+/** The page's one AudioContext, and how loud a stream is. Plays nothing. */
 
 /** @type {AudioContext | null} */
 let context = null;
@@ -25,25 +25,47 @@ export function resumeSound() {
   context?.resume().catch(() => {});
 }
 
-/** Listens to one track. */
+/** Listens to the sound of a stream, whichever track that is now; silent outside of a call. */
 export class Meter {
-  /** @param {MediaStreamTrack} track @param {AudioContext} context */
-  constructor(track, context) {
-    this.track = track;
-    this.analyser = new AnalyserNode(context, { fftSize: 1024, smoothingTimeConstant: 0.6 });
+  /** @param {MediaStream} stream */
+  constructor(stream) {
+    this.stream = stream;
     this.samples = new Float32Array(1024);
-    this.source = context.createMediaStreamSource(new MediaStream([track]));
-    this.source.connect(this.analyser);
+    /** @type {{ track: MediaStreamTrack, source: AudioNode, analyser: AnalyserNode } | null} */
+    this.tap = null;
+    this.closed = false;
+  }
+
+  /** For drawing waves; null while there is no sound. */
+  get analyser() {
+    const [track] = this.closed ? [] : this.stream.getAudioTracks();
+    if (this.tap?.track !== track) {
+      this.tap?.source.disconnect();
+      this.tap = track && context ? listenTo(track, context) : null;
+    }
+    return this.tap?.analyser ?? null;
   }
 
   /** 0 for silence (-60 dBFS) to 1 for as loud as can be. */
   level() {
-    this.analyser.getFloatTimeDomainData(this.samples);
-    const power = this.samples.reduce((sum, sample) => sum + sample * sample, 0) / this.samples.length;
+    const { analyser, samples } = this;
+    if (!analyser) return 0;
+    analyser.getFloatTimeDomainData(samples);
+    const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
     return Math.min(1, Math.max(0, 1 + (10 * Math.log10(power + 1e-9)) / 60));
   }
 
   close() {
-    this.source.disconnect();
+    this.closed = true;
+    this.tap?.source.disconnect();
+    this.tap = null;
   }
+}
+
+/** @param {MediaStreamTrack} track @param {AudioContext} context */
+function listenTo(track, context) {
+  const analyser = new AnalyserNode(context, { fftSize: 1024, smoothingTimeConstant: 0.6 });
+  const source = context.createMediaStreamSource(new MediaStream([track]));
+  source.connect(analyser);
+  return { track, source, analyser };
 }

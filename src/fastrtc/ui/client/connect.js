@@ -1,0 +1,85 @@
+// @ts-check
+/** Which link carries a call: WebRTC, or a WebSocket where no WebRTC passes. Keeps no state. */
+
+import { ClientError } from "./errors.js";
+import { PeerLink } from "./peer.js";
+
+/** How long the first connection may take when there is nothing to fall back to. */
+const CONNECT_MS = 20000;
+const FALLBACK_MS = 6000;
+
+/**
+ * @typedef {object} Wanted
+ * @property {import("./options.js").ClientOptions} options
+ * @property {string} id
+ * @property {string} url where the stream is mounted
+ * @property {"send-receive" | "send" | "receive"} mode
+ * @property {{ audio: boolean, video: boolean }} kinds
+ * @property {import("./signalling.js").Signalling} signalling
+ * @property {MediaStream} local what to send
+ */
+
+/**
+ * What a call does meanwhile.
+ * @typedef {object} Caller
+ * @property {import("./link.js").LinkEvents} events
+ * @property {(link: import("./link.js").Link) => void} use this link is tried from now on
+ * @property {() => void} goOn throws when the call was ended
+ */
+
+/**
+ * Resolves once media flows.
+ * @param {Wanted} wanted
+ * @param {RTCConfiguration} configuration
+ * @param {Caller} caller
+ */
+export async function connect(wanted, configuration, caller) {
+  const { options, kinds } = wanted;
+  const { transport = "auto", fallbackAfterMs = FALLBACK_MS } = options;
+  if (transport === "websocket" && kinds.video) {
+    throw new ClientError("misuse", "A WebSocket carries sound only; make the client without video.");
+  }
+  const hasSocket = !options.signal || options.socketUrl !== undefined;
+  const canFallBack = transport === "auto" && kinds.audio && !kinds.video && hasSocket;
+  if (transport !== "websocket") {
+    try {
+      await openPeer(wanted, configuration, canFallBack ? fallbackAfterMs : CONNECT_MS, caller);
+      return;
+    } catch (error) {
+      caller.goOn();
+      if (!canFallBack || !(error instanceof ClientError && error.code === "no-path")) throw error;
+    }
+  }
+  await openSocket(wanted, caller);
+}
+
+/** @param {Wanted} wanted @param {RTCConfiguration} configuration @param {number} connectMs @param {Caller} caller */
+async function openPeer(wanted, configuration, connectMs, caller) {
+  const { options, signalling, mode, kinds, local } = wanted;
+  const { stereo = false, rtpParams = {} } = options;
+  const link = new PeerLink(
+    { signalling, configuration, mode, kinds, local, stereo, rtpParams, connectMs },
+    caller.events,
+  );
+  caller.use(link);
+  try {
+    await link.open();
+  } catch (error) {
+    link.close();
+    await link.goodbye;
+    throw error;
+  }
+}
+
+/** @param {Wanted} wanted @param {Caller} caller */
+async function openSocket(wanted, caller) {
+  const { SocketLink } = await import("./socket.js");
+  const { options, url, id, mode, local } = wanted;
+  const where = new URL((await options.socketUrl) ?? `${url}/websocket/offer`, document.baseURI);
+  where.protocol = where.protocol.replace("http", "ws");
+  caller.goOn();
+  const [microphone = null] = local.getAudioTracks();
+  const link = new SocketLink({ url: where.href, id, microphone, hears: mode !== "send" }, caller.events);
+  caller.use(link);
+  await link.open();
+}
