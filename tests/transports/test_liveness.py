@@ -166,7 +166,8 @@ def test_clears_do_not_pile_up() -> None:
             session.transport.play(AudioChunk(np.zeros(800, np.int16), 8000, 1))
             session.clear()
         await asyncio.sleep(0.1)
-        assert [message for _, message in house.line.sent] == [{"event": "clear"}]
+        sent = [message["event"] for _, message in house.line.sent]
+        assert sent == ["media"] * 5 + ["clear"]
         house.line.say({"event": "stop"})
         await house.serving
 

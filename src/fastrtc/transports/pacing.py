@@ -89,6 +89,11 @@ class Pacer:
             due_s = max(due_s, self._since_s + 2 * self._frame_s)
         return max(0.0, due_s - now_s)
 
+    @property
+    def has_frame(self) -> bool:
+        """Whether a whole frame waits, which may leave a little later than it is due."""
+        return self._samples >= self._frame
+
     def take(self, now_s: float) -> Samples:
         """The frame that leaves now; shorter than ``frame_s`` at the end of what waits."""
         self._watch(now_s)

@@ -16,7 +16,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from fastrtc.audio.codecs import AudioFormat, decoder, encoder
 from fastrtc.audio.rates import Resampler
+from fastrtc.transports.beat import Alarm, beat_of
 from fastrtc.transports.pacing import Pacer
+from fastrtc.transports.stepping import Rest, begin
 from fastrtc.transports.websocket_video import SocketVideo
 from fastrtc.wire.browser import BrowserWire
 from fastrtc.wire.events import Image, Message, Wire
@@ -54,6 +56,8 @@ MESSAGE_S: Final = 0.001
 PICTURE_S: Final = 1 / 30
 """...and what a picture does."""
 TEXTS_BOUND: Final = 256
+GONE: Final = (OSError, RuntimeError, WebSocketDisconnect)
+"""What sending to a client that has gone raises; Starlette has a RuntimeError for a closed one."""
 LONGEST_REASON_BYTES: Final = 120
 """A close frame takes 123 (RFC 6455, section 5.5)."""
 
@@ -106,6 +110,10 @@ class SocketTransport:
         """Called with what a picture turned out to be; set by whoever reads the socket."""
         self._texts: deque[Message] = deque()
         self._waker: asyncio.Future[None] | None = None
+        self._unfinished: Rest | None = None
+        self._beat = beat_of(self._loop)
+        self._alarm: Alarm | asyncio.TimerHandle | None = None
+        self._alarm_at_s = 0.0
         self._closed = False
         self._reason = ""
         self._code = 1000
@@ -140,8 +148,9 @@ class SocketTransport:
         samples = self._resampler.push(samples)
         # The handler may fill its array anew.
         owned = samples.copy() if samples is audio.samples else samples
-        self._pacer.push(owned, self._loop.time())
-        self._wake()
+        now_s = self._loop.time()
+        self._pacer.push(owned, now_s)
+        self._send_due(now_s)
 
     @property
     def queued_s(self) -> float:
@@ -186,6 +195,8 @@ class SocketTransport:
             self._closed = True
             self._reason, self._code = reason, code
             self._watch.cancel()
+            if self._alarm is not None:
+                self._alarm.cancel()
             self.ended.set_result(None)
             self._wake()
             # First: the session still reads how much was sent.
@@ -248,32 +259,33 @@ class SocketTransport:
         self._always_heard = True
 
     async def write(self) -> None:
-        """Sends everything when it is due, until the end; then closes the socket."""
+        """Sends what :meth:`play` cannot send at once, until the end; then closes the socket."""
         try:
             while True:
-                now_s = self._loop.time()
+                if self._unfinished is not None:
+                    unfinished, self._unfinished = self._unfinished, None
+                    await unfinished
+                    continue
                 if self._texts:
                     await self._send(self._texts.popleft())
                     continue
                 if self._closed:
                     break
-                due_s = self._pacer.due_in(now_s)
-                if due_s == 0:
-                    await self._send_frame(now_s)
+                now_s = self._loop.time()
+                self._send_due(now_s)
+                if self._unfinished is not None:
                     continue
                 if self._video is not None and (messages := self._video.take()):
                     self._said_at_s = now_s
                     for message in messages:
                         await self._send(message)
                     continue
-                await self._sleep(due_s)
+                self._waker = self._loop.create_future()
+                await self._waker
             reason = self._reason.encode(errors="replace")[:LONGEST_REASON_BYTES]
             await self._socket.close(self._code, reason.decode(errors="ignore"))
-        except (OSError, RuntimeError, WebSocketDisconnect) as error:
-            # Starlette has a RuntimeError for sending on what is closed.
-            logger.debug("session %s: the socket is gone: %r", self._session.id, error)
-            self._texts.clear()
-            self.close("the client is gone")
+        except GONE as error:
+            self._lost(error)
 
     # Inside.
 
@@ -288,6 +300,43 @@ class SocketTransport:
         self._credit_s -= audio_s
         if self._credit_s < 0:
             self.close(f"more than {FASTEST:g} seconds of media a second", 1008)
+
+    def _send_due(self, now_s: float) -> None:
+        """Sends the audio that is due in the caller's own step: a socket that has room takes it
+        without waiting, and to wake the writer for it would cost as much as the sending."""
+        while not (self._is_sending or self._texts or self._closed):
+            due_s = self._pacer.due_in(now_s)
+            if due_s is None:
+                return
+            if due_s > 0:
+                self._set_alarm(now_s + due_s)
+                return
+            try:
+                self._unfinished = begin(self._send_frame(now_s))
+            except GONE as error:
+                # Not now: who plays does not expect the session to end meanwhile.
+                self._is_sending = True
+                self._loop.call_soon(self._lost, error)
+                return
+            if self._unfinished is not None:
+                self._wake()
+
+    def _set_alarm(self, at_s: float) -> None:
+        if self._alarm is not None:
+            if self._alarm_at_s <= at_s:
+                return
+            self._alarm.cancel()
+        clock = self._beat if self._pacer.has_frame else self._loop
+        self._alarm, self._alarm_at_s = clock.call_at(at_s, self._on_alarm), at_s
+
+    def _on_alarm(self) -> None:
+        self._alarm = None
+        self._send_due(self._loop.time())
+
+    def _lost(self, error: Exception) -> None:
+        logger.debug("session %s: the socket is gone: %r", self._session.id, error)
+        self._texts.clear()
+        self.close("the client is gone")
 
     async def _send_frame(self, now_s: float) -> None:
         frame = self._pacer.take(now_s)
@@ -327,15 +376,6 @@ class SocketTransport:
         waker, self._waker = self._waker, None
         if waker is not None and not waker.done():
             waker.set_result(None)
-
-    async def _sleep(self, longest_s: float | None) -> None:
-        self._waker = self._loop.create_future()
-        timer = None if longest_s is None else self._loop.call_later(longest_s, self._wake)
-        try:
-            await self._waker
-        finally:
-            if timer is not None:
-                timer.cancel()
 
     def _check_alive(self) -> None:
         """Every 15 s: asks a silent client whether it is there, gives up one that is of no use."""
