@@ -10,18 +10,18 @@ import base64
 import hashlib
 import hmac
 import os
+import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from starlette.requests import HTTPConnection
 
 from fastrtc.telephony.addresses import Address, spellings
-from fastrtc.telephony.signature import twilio_signed
+from fastrtc.telephony.signers import SIGNERS, Webhook
 
-__all__ = ["AUTH_TOKEN_VARIABLE", "KEY_VARIABLE", "TICKET", "TelephoneGuard"]
+__all__ = ["KEY_VARIABLE", "TICKET", "TelephoneGuard"]
 
-AUTH_TOKEN_VARIABLE: Final = "TWILIO_AUTH_TOKEN"
 KEY_VARIABLE: Final = "FASTRTC_PHONE_KEY"
 KEY: Final = "key"
 TICKET: Final = "ticket"
@@ -29,14 +29,16 @@ TICKET: Final = "ticket"
 TICKET_S: Final = 120.0
 """How long a ticket is good: providers connect as soon as they have read the answer."""
 PURPOSE: Final = b"fastrtc telephone ticket "
+OWN_SECRET: Final = secrets.token_hex(32)
+"""Signs tickets where the environment has only public keys: this process' alone."""
 
 
 class TelephoneGuard:
     """The secrets of the environment, and what follows from them.
 
     Args:
-        environment: read anew each time. Without ``TWILIO_AUTH_TOKEN`` and ``FASTRTC_PHONE_KEY``
-            everybody may call.
+        environment: read anew each time. Without ``FASTRTC_PHONE_KEY`` and the variables of
+            ``signers.py`` everybody may call.
         now_s: seconds since 1970.
     """
 
@@ -57,13 +59,12 @@ class TelephoneGuard:
         return self._stands_down or not self._secret
 
     @property
-    def token(self) -> str:
-        """Twilio's auth token, with which it signs."""
-        return self._environment.get(AUTH_TOKEN_VARIABLE, "")
-
-    @property
     def _secret(self) -> str:
-        return self._environment.get(KEY_VARIABLE, "") or self.token
+        known = [KEY_VARIABLE, *(s.variable for s in SIGNERS.values() if s.is_secret)]
+        for variable in known:
+            if value := self._environment.get(variable):
+                return value
+        return OWN_SECRET if any(map(self.can_check, SIGNERS)) else ""
 
     def ticket(self, valid_s: float = TICKET_S) -> str:
         """What admits one call's WebSocket for a while; "" where everybody may call."""
@@ -87,34 +88,32 @@ class TelephoneGuard:
 
     def vouches_for(self, websocket: HTTPConnection) -> bool:
         """Whether a handshake tells who sent it; else its first message has to have a ticket."""
-        return (
-            self.is_open
-            or self.has_secret(websocket.query_params)
-            or bool(self.signed(websocket, handshake_urls))
+        if self.is_open or self.has_secret(websocket.query_params):
+            return True
+        query = websocket.url.query
+        return any(
+            self.signed("twilio", Webhook(websocket.headers, url))
+            for address in spellings(websocket.scope, websocket.headers)
+            for url in handshake_urls(address, query)
         )
 
-    def signed(
-        self,
-        request: HTTPConnection,
-        urls: Callable[[Address, str], Iterable[str]],
-        form: Iterable[tuple[str, str]] = (),
-    ) -> list[Address]:
-        """The addresses under which Twilio signed a request; none when it did not.
+    def can_check(self, provider: str) -> bool:
+        """Whether the environment has what this provider signs with."""
+        signer = SIGNERS.get(provider)
+        return signer is not None and bool(self._environment.get(signer.variable))
 
-        Args:
-            request: the webhook or the handshake.
-            urls: how Twilio may have spelt an address with this query.
-            form: the fields of the body.
+    def signed(self, provider: str, webhook: Webhook) -> bool:
+        """Whether a provider signed a request, by the variable that it is known by.
+
+        Raises:
+            FeatureUnavailable: a package is missing.
+            ValueError: the variable's value is no key.
         """
-        signature = request.headers.get("x-twilio-signature", "")
-        if not signature or not self.token:
-            return []
-        form, query = list(form), request.url.query
-        return [
-            address
-            for address in spellings(request.scope, request.headers)
-            if any(twilio_signed(signature, self.token, url, form) for url in urls(address, query))
-        ]
+        signer = SIGNERS[provider]
+        value = self._environment.get(signer.variable, "")
+        if not value or signer.header.lower() not in webhook.headers:
+            return False
+        return signer.signed(value, webhook._replace(now_s=self._now_s()))
 
     def _sign(self, expiry: str) -> str:
         digest = hmac.new(

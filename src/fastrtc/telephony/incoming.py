@@ -8,9 +8,11 @@ from urllib.parse import parse_qsl, quote
 
 from fastapi import HTTPException, Request, Response
 
+from fastrtc.errors import FeatureUnavailable
 from fastrtc.telephony.addresses import Address, outside_path, spellings
 from fastrtc.telephony.answers import answer_call
-from fastrtc.telephony.guard import AUTH_TOKEN_VARIABLE, KEY_VARIABLE, TelephoneGuard
+from fastrtc.telephony.guard import KEY_VARIABLE, TelephoneGuard
+from fastrtc.telephony.signers import SIGNERS, Webhook
 
 __all__ = ["answer_incoming"]
 
@@ -54,27 +56,47 @@ async def _admit(request: Request, guard: TelephoneGuard, provider: str) -> Addr
     address = spellings(request.scope, request.headers)[0]
     if guard.is_open or guard.has_secret(request.query_params):
         return address
-    url = address.http(request.url.query)
-    if provider != "twilio" or not guard.token:
+    if not guard.can_check(provider):
         logger.warning("a call of %s was refused: no valid key in its URL", provider)
+        signer = SIGNERS.get(provider)
+        also = f", or be signed, with {signer.variable} in the environment" if signer else ""
         raise HTTPException(
             403,
             f"calls of {provider} have to come with ?key=, the value of {KEY_VARIABLE}, in the "
-            "webhook's URL",
+            f"webhook's URL{also}",
         )
-    signed = guard.signed(request, lambda known, query: [known.http(query)], await _form(request))
-    if not signed:
-        logger.warning("a call was refused: no valid X-Twilio-Signature for %s", url)
-        raise HTTPException(
+    body, form = await _read(request)
+    for known in spellings(request.scope, request.headers):
+        webhook = Webhook(request.headers, known.http(request.url.query), body or b"", form)
+        try:
+            if guard.signed(provider, webhook):
+                return known
+        except (FeatureUnavailable, ValueError) as error:
+            logger.error("a call of %s could not be checked: %s", provider, error)
+            raise HTTPException(503, f"calls of {provider} cannot be checked here") from None
+    raise _unsigned(provider, address.http(request.url.query), has_body=body is not None)
+
+
+def _unsigned(provider: str, url: str, *, has_body: bool) -> HTTPException:
+    signer = SIGNERS[provider]
+    logger.warning("a call was refused: no valid %s for %s", signer.header, url)
+    if signer.needs_body and not has_body:
+        return HTTPException(
             403,
-            f"X-Twilio-Signature does not match {url}: Twilio has to call this very URL, and "
-            f"{AUTH_TOKEN_VARIABLE} has to be its account's",
+            f"{signer.header} signs the body as it came, but the application has read it as a "
+            "form: call handle_incoming_call first, or await request.body() before the form",
         )
-    return signed[0]
+    return HTTPException(
+        403,
+        f"{signer.header} does not match {url}: {provider.capitalize()} has to call this very URL, "
+        f"within five minutes where it signs the time, and {signer.variable} has to be its "
+        "account's",
+    )
 
 
-async def _form(request: Request) -> list[tuple[str, str]]:
-    """The fields of the body, whether or not somebody has read them already."""
+async def _read(request: Request) -> tuple[bytes | None, list[tuple[str, str]]]:
+    """The body and its fields, whether or not somebody has read them already; None for a body that
+    only its fields are left of."""
     raw = bytearray()
     try:
         async for chunk in request.stream():
@@ -84,7 +106,7 @@ async def _form(request: Request) -> list[tuple[str, str]]:
     except RuntimeError:
         # The application's route, or authorize, called request.form(), which keeps its result.
         fields = (await request.form()).multi_items()
-        return [(name, value) for name, value in fields if isinstance(value, str)]
+        return None, [(name, value) for name, value in fields if isinstance(value, str)]
     # Where Starlette keeps what it has read: the application may still ask for it.
     request._body = bytes(raw)
-    return parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True)
+    return bytes(raw), parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True)
