@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WebRTC", "require_gradio"]
 
-OLDEST: Final = (6, 9)
-"""The first Gradio that mounts a component made of plain modules as later ones do."""
+OLDEST: Final = (6, 10)
+"""The first Gradio that finds a component of a page that is mounted under a path."""
 
 
 def require_gradio() -> None:
