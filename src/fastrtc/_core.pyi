@@ -119,6 +119,38 @@ class MediaPlane:
     def close(self) -> None:
         """Closes all peers and joins the threads. Idempotent."""
 
+class AudioBroadcast:
+    """One source of audio for many peers: paced and encoded once, on a thread of its own.
+
+    Args:
+        bitrate_bps: of Opus; None for 48 kbit/s a channel.
+
+    Raises:
+        ValueError: Opus does not take this bit rate.
+    """
+
+    def __init__(self, bitrate_bps: int | None = None) -> None: ...
+    def add(self, peer: Peer) -> None:
+        """The peer hears what is encoded from now on, in place of what it is given to play."""
+
+    def remove(self, peer: Peer) -> None: ...
+    def play(self, samples: Buffer | npt.NDArray[np.int16], rate_hz: int, channels: int) -> float:
+        """As :meth:`Peer.play`, for all."""
+
+    def clear(self) -> float:
+        """As :meth:`Peer.clear`, for all."""
+
+    @property
+    def queued_s(self) -> float: ...
+    @property
+    def sent_s(self) -> float: ...
+    @property
+    def packets(self) -> int:
+        """How many were encoded."""
+
+    def close(self) -> None:
+        """Ends the thread and waits for it. Idempotent."""
+
 class Peer:
     """One client. Calls hand over and return; none waits for a media thread."""
 

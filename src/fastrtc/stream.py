@@ -11,7 +11,6 @@ from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from fastrtc.errors import UnsupportedMedia
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.outputs import AdditionalOutputs
 from fastrtc.server.auth import authorise
@@ -37,7 +36,6 @@ __all__ = ["Body", "Stream", "UIArgs"]
 NO_REQUEST = cast(Request, None)
 """FastAPI injects a request only into parameters of exactly that type."""
 ONE_WAY: dict[Literal["whip", "whep"], StreamMode] = {"whip": "send", "whep": "receive"}
-UNWRITTEN = UnsupportedMedia("this stream was made with ... instead of a handler")
 MODES = ("send-receive", "receive", "send")
 MODALITIES = ("video", "audio", "audio-video")
 
@@ -73,6 +71,8 @@ class Stream:
             ``get_current_context().principal``. Sync or async.
         reconnect_timeout_s: how long a client that is not heard keeps its session.
         allowed_origins: pages that may open a WebSocket, such as "https://a.com"; None for any.
+        shared: for mode "receive": the handler runs once and is encoded once, whoever watches
+            sees the same, from the first viewer to the last. Over WebRTC, by WHEP or an offer.
 
     Raises:
         ValueError: the arguments do not fit together; the message says what is allowed.
@@ -104,6 +104,7 @@ class Stream:
         authorize: Callable[[Any], Any] | None = None,
         reconnect_timeout_s: float = RECONNECT_TIMEOUT_S,
         allowed_origins: Collection[str] | None = None,
+        shared: bool = False,
     ) -> None:
         _check_one_of("mode", mode, MODES)
         _check_one_of("modality", modality, MODALITIES)
@@ -146,6 +147,7 @@ class Stream:
             server_rtc_configuration=server_rtc_configuration,
             authorize=authorize,
             reconnect_timeout_s=reconnect_timeout_s,
+            shared=shared,
         )
         self._core = core
         self.factory = core.factory
@@ -164,7 +166,7 @@ class Stream:
             authorize,
             self._telephone_guard,
             modality,
-            UNWRITTEN if handler is ... else None,
+            core.socket_refusal,
             allowed_origins,
         )
         self._mounted_at = ""

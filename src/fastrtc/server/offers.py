@@ -13,7 +13,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 from fastrtc.errors import (
     ConnectionAlreadyExists,
@@ -32,10 +32,12 @@ from fastrtc.transports.base import Allowed, Transport
 from fastrtc.transports.webrtc import WebRTCDoor, fingerprint_of
 from fastrtc.types import StreamMode
 
-__all__ = ["Door", "Offers", "PendingConnection", "ServerConfiguration", "resolve"]
+__all__ = ["UNWRITTEN", "Door", "Offers", "PendingConnection", "ServerConfiguration", "resolve"]
 
 logger = logging.getLogger("fastrtc")
 T = TypeVar("T")
+
+UNWRITTEN: Final = "this stream was made with ... instead of a handler"
 
 ServerConfiguration: TypeAlias = dict[str, Any] | Callable[[], Any] | None
 
@@ -199,7 +201,7 @@ class NoHandlerYet:
     """The door of ``Stream(...)``, whose handler is still to be written: refuses every offer."""
 
     async def accept(self, sdp: str, **_: Any) -> PendingConnection:
-        raise UnsupportedMedia("this stream was made with ... instead of a handler")
+        raise UnsupportedMedia(UNWRITTEN)
 
 
 def candidate_text(init: dict[str, Any] | None) -> str:

@@ -16,9 +16,16 @@ from fastrtc.errors import ConfigurationError, MissingExtension
 from fastrtc.settings import MediaSettings, freeze_settings
 
 if TYPE_CHECKING:
-    from fastrtc._core import Hub, MediaPlane
+    from fastrtc._core import AudioBroadcast, Hub, MediaPlane
 
-__all__ = ["LoopHub", "Sink", "loop_hub", "media_plane", "shutdown_media_plane"]
+__all__ = [
+    "LoopHub",
+    "Sink",
+    "audio_broadcast",
+    "loop_hub",
+    "media_plane",
+    "shutdown_media_plane",
+]
 
 _lock = threading.Lock()
 _plane: MediaPlane | None = None
@@ -65,6 +72,13 @@ def shutdown_media_plane() -> None:
         plane, _plane = _plane, None
     if plane is not None:
         plane.close()
+
+
+def audio_broadcast(bitrate_bps: int | None) -> AudioBroadcast:
+    """One source of audio for many peers, with a thread of its own until it is closed."""
+    from fastrtc._core import AudioBroadcast
+
+    return AudioBroadcast(bitrate_bps)
 
 
 def _start(settings: MediaSettings) -> MediaPlane:

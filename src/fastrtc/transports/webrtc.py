@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from fastrtc.errors import InvalidCandidate, InvalidSdp, OfferRefused, UnsupportedMedia
+from fastrtc.session.shared import Viewer
 from fastrtc.transports.base import Allowed
 from fastrtc.transports.media_plane import LoopHub, loop_hub, media_plane
+from fastrtc.transports.shared_video import Seat
 from fastrtc.transports.webrtc_video import WebRTCVideo, load_codecs
 
 if TYPE_CHECKING:
@@ -181,6 +183,19 @@ class PendingConnection:
         self._peer.close()
 
 
+def _video_of(
+    peer: Peer, session: Session, max_bitrate_bps: int | None
+) -> WebRTCVideo | Seat | None:
+    """What its pictures are to this session: its own, everybody's, or none."""
+    if isinstance(session.handler, Viewer):
+        seat = Seat(peer, lambda: session.state == "live", session.loop.time)
+        session.handler.seat = seat
+        return seat
+    if session.video is None:
+        return None
+    return WebRTCVideo(peer, session.video, session.loop.time, max_bitrate_bps)
+
+
 class WebRTCTransport:
     """A session's way in and out over one peer of the media plane."""
 
@@ -194,11 +209,7 @@ class WebRTCTransport:
         self._session = session
         self._answers: dict[int, asyncio.Future[str]] = {}
         self._closed = False
-        self._video = (
-            WebRTCVideo(peer, session.video, session.loop.time, max_bitrate_bps)
-            if session.video is not None
-            else None
-        )
+        self._video = _video_of(peer, session, max_bitrate_bps)
         hub.add(peer.id, self)
         peer.start()
 

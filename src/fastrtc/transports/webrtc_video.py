@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastrtc.video.encoder import VideoEncoder
     from fastrtc.video.picture import Picture
 
-__all__ = ["WebRTCVideo", "load_codecs", "video_codecs_of"]
+__all__ = ["WebRTCVideo", "load_codecs", "scaled", "video_codecs_of"]
 
 ASK_AGAIN_S: Final = 0.3
 """Until a client that was asked for a keyframe is asked again."""
@@ -188,7 +188,7 @@ class WebRTCVideo:
                 return False
             encoder = self._encoder_for(codec, target)
             frames = encoder.encode(
-                _scaled(picture, target.scale),
+                scaled(picture, target.scale),
                 rtp_time,
                 keyframe=adaptation.wants_keyframe(now_s),
             )
@@ -249,7 +249,7 @@ class WebRTCVideo:
         return self._encoder
 
 
-def _scaled(picture: Picture, scale: float) -> Picture:
+def scaled(picture: Picture, scale: float) -> Picture:
     """A smaller picture has even sides, which all encoders take."""
     if scale >= 1.0:
         return picture
