@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from gradio.context import LocalContext
 
 import fastrtc.ui
 from fastrtc import Stream, WebRTC, WebRTCData
@@ -40,7 +41,7 @@ async def test_browsers_are_told_all_they_need_and_no_secret() -> None:
     assert "secret" not in json.dumps(config)
     assert config["button_labels"] == {"start": "Talk", "stop": "", "waiting": ""}
     assert config["track_constraints"]["echoCancellation"] == {"ideal": True}
-    assert config["server_fns"] == ["offer", "statistics", "turn"]
+    assert config["server_fns"] == ["offer", "socket", "statistics", "turn"]
 
 
 async def test_an_icon_is_a_file_or_an_address(tmp_path: Path) -> None:
@@ -135,6 +136,28 @@ async def test_a_copy_for_a_visitor_shares_the_sessions() -> None:
         copy = type(component)(**{**component.constructor_args, "label": "after", "render": False})
     assert copy.label == "after"
     assert copy._line is component._line
+
+
+@pytest.mark.parametrize(("key", "shares"), [("kept", True), (None, False)])
+async def test_with_a_key_a_redrawn_component_shares_the_sessions(
+    key: str | None, shares: bool
+) -> None:
+    """``gr.render`` makes a new component; new calls get its handler."""
+    with gr.Blocks() as page:
+        ids: dict[Any, int] = {}
+        LocalContext.key_to_id_map.set(ids)
+        LocalContext.blocks_config.set(page.default_config)
+        before = WebRTC(modality="audio", key=key)
+        before.stream(echo, inputs=[before], outputs=[before])
+        other = WebRTC(modality="audio", key="other")
+        after = WebRTC(modality="audio", key=key)
+        prototype = before._line.ready_core.factory.prototype
+        after.stream(echo, inputs=[after], outputs=[after], concurrency_limit=7, time_limit=5)
+    assert (after._line is before._line) is shares
+    assert other._line is not before._line
+    factory = after._line.ready_core.factory
+    assert factory.prototype is not prototype
+    assert (factory.registry.limit, factory.time_limit_s) == (7, 5)
 
 
 async def test_a_subclass_is_drawn_by_the_same_modules() -> None:

@@ -63,6 +63,7 @@ class Core:
         shared: bool = False,
     ) -> None:
         self.authorize = authorize
+        self.modality: Modality = modality
         prototype = make_prototype(handler, mode, modality, has_inputs)
         if shared and mode != "receive":
             raise ValueError(f"shared=True is for mode 'receive', in which all watch; not {mode!r}")
@@ -92,3 +93,16 @@ class Core:
         elif shared:
             self.socket_refusal = UnsupportedMedia(NOT_WATCHED)
         self.offers = Offers(self.factory, self.allowed, server_rtc_configuration, self.door)
+
+    def renew(
+        self,
+        handler: StreamHandlerBase | Callable[..., Any],
+        has_inputs: bool,
+        limit: int | None,
+        time_limit_s: float | None,
+    ) -> None:
+        """From now on new sessions get this handler and these limits; those that live go on."""
+        factory = self.factory
+        factory.prototype = make_prototype(handler, factory.mode, self.modality, has_inputs)
+        factory.registry.limit = limit
+        factory.time_limit_s = time_limit_s

@@ -45,6 +45,7 @@ class Line:
     def __init__(self, rtc_configuration: Any, core: Core | None = None) -> None:
         self.rtc_configuration = rtc_configuration
         self.core = core
+        self.is_streams = core is not None
 
     @property
     def ready_core(self) -> Core:

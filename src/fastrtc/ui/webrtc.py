@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from gradio import Request
 from gradio.components.base import Component, server
+from gradio.context import LocalContext
 
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.outputs import AdditionalOutputs
@@ -145,7 +146,7 @@ class WebRTC(Component):
         )
         self.concurrency_limit: int | None = 1
         self.event_handler: Any = None
-        self._line = Line(rtc_configuration) if line is None else line
+        self._line = line or self._line_before(key, rtc_configuration)
         # The first of these dicts is what Gradio makes a visitor's copy from.
         if len(self._constructor_args) == 1:
             self._constructor_args[0]["line"] = self._line
@@ -167,6 +168,20 @@ class WebRTC(Component):
         )
         # As a file of Gradio's, so that its address gets the prefix that the page has.
         self.icon: dict[str, Any] | None = self.serve_static_file(icon)
+
+    def _line_before(self, key: Any, rtc_configuration: Any) -> Line:
+        """The visitor's own where ``gr.render`` draws a component with a key anew: calls go on."""
+        ids = LocalContext.key_to_id_map.get(None)
+        page = LocalContext.blocks_config.get(None)
+        drawn = page.blocks.get(ids.get(key)) if key is not None and ids and page else None
+        if (
+            not isinstance(drawn, WebRTC)
+            or drawn.mode != self.mode
+            or drawn.modality != self.modality
+        ):
+            return Line(rtc_configuration)
+        drawn._line.rtc_configuration = rtc_configuration
+        return drawn._line
 
     @property
     def component_class_id(self) -> str:

@@ -155,10 +155,13 @@ def _give_core(
         component.time_limit = time_limit
     component.event_handler = fn
     component.concurrency_limit = 1 if concurrency_limit == "default" else concurrency_limit
-    if line.core is not None:
+    if line.is_streams:
         return
     if fn is None:
         raise ValueError("there is no handler; write webrtc.stream(fn=handler, ...)")
+    if line.core is not None:
+        line.core.renew(fn, has_inputs, component.concurrency_limit, component.time_limit)
+        return
     line.core = Core(
         fn,
         mode=component.mode,

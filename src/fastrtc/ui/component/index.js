@@ -123,13 +123,13 @@ class Component {
   }
 
   async start() {
-    const { settings, shared } = this;
+    const { settings } = this;
     const client = new Client({
       mode: settings.mode,
       ...captured(settings),
       rtpParams: settings.rtp_params,
       configuration: /** @type {any} */ (this.configuration()),
-      signal: (body) => shared.server.offer(body),
+      signal: (body) => this.shared.server.offer(body),
       transport: "webrtc",
     });
     this.client = client;
