@@ -15,7 +15,13 @@ use crossbeam_queue::{ArrayQueue, SegQueue};
 
 use crate::audio::Pcm;
 use crate::stats::Stats;
+use lull::Lull;
 
+mod lull;
+
+/// So much audio is bundled while it is louder than before, whatever span was asked for: somebody
+/// may have begun to speak.
+const LOUD_BUNDLE: Duration = Duration::from_millis(60);
 /// Frames of audio that may wait for Python, about five seconds; then the oldest is dropped.
 const AUDIO_BACKLOG: usize = 250;
 /// Encoded video frames that may wait for Python; then the oldest is dropped.
@@ -94,6 +100,7 @@ pub struct Mailbox {
     started: AtomicBool,
     /// Audio is announced once so much of it waits, in microseconds.
     bundle_us: AtomicU64,
+    lull: Mutex<Lull>,
     dropped_audio: AtomicU64,
     dropped_video: AtomicU64,
     /// Video was dropped before the frame that is handed out next.
@@ -113,6 +120,7 @@ impl Mailbox {
             listed: AtomicBool::new(false),
             started: AtomicBool::new(false),
             bundle_us: AtomicU64::new(0),
+            lull: Mutex::default(),
             dropped_audio: AtomicU64::new(0),
             dropped_video: AtomicU64::new(0),
             video_gap: AtomicBool::new(false),
@@ -127,10 +135,11 @@ impl Mailbox {
         self.hub.raise();
     }
 
-    /// Audio waits until there is `span` of it, so that it wakes the event loop less often.
-    /// Anything else that is announced takes it along.
+    /// Audio waits until there is `span` of it, so that it wakes the event loop less often; when
+    /// it is louder than before, for 60 ms at most. Anything else that is announced takes it along.
     pub fn bundle_audio(self: &Arc<Self>, span: Duration) {
         let span_us = span.as_micros().try_into().unwrap_or(u64::MAX);
+        *self.lull.lock().unwrap_or_else(PoisonError::into_inner) = Lull::default();
         let before_us = self.bundle_us.swap(span_us, Ordering::AcqRel);
         if span_us < before_us && self.is_started() && !self.audio.is_empty() {
             self.announce();
@@ -158,11 +167,12 @@ impl Mailbox {
         match event {
             Event::Audio(pcm) => {
                 let frame_us = pcm.duration().as_micros() as u64;
+                let bundle_us = self.bundle_us(&pcm);
                 if self.audio.force_push(pcm).is_some() {
                     self.dropped_audio.fetch_add(1, Ordering::Relaxed);
                 }
                 let waiting_us = self.audio.len() as u64 * frame_us;
-                if waiting_us < self.bundle_us.load(Ordering::Acquire) {
+                if waiting_us < bundle_us {
                     return;
                 }
             }
@@ -184,6 +194,20 @@ impl Mailbox {
         }
         if self.is_started() {
             self.announce();
+        }
+    }
+
+    /// How much audio waits with this frame before it is announced, in microseconds.
+    fn bundle_us(&self, pcm: &Pcm) -> u64 {
+        let bundle_us = self.bundle_us.load(Ordering::Acquire);
+        if bundle_us == 0 {
+            return 0;
+        }
+        let mut lull = self.lull.lock().unwrap_or_else(PoisonError::into_inner);
+        if lull.goes_on(pcm) {
+            bundle_us
+        } else {
+            bundle_us.min(LOUD_BUNDLE.as_micros() as u64)
         }
     }
 
@@ -404,6 +428,27 @@ mod tests {
         assert_eq!(drained(&hub).len(), 1);
         mailbox.push(frame());
         assert_eq!(drained(&hub).len(), 1);
+    }
+
+    #[test]
+    fn bundled_audio_waits_less_once_it_is_louder() {
+        let hub = Arc::new(Hub::new().unwrap());
+        let mailbox = Arc::new(Mailbox::new(7, Arc::clone(&hub)));
+        mailbox.start();
+        assert!(drained(&hub).is_empty());
+        mailbox.bundle_audio(Duration::from_millis(500));
+        let push = |sample: i16| {
+            mailbox.push(Event::Audio(Pcm {
+                samples: [sample, -sample].repeat(480),
+                rate_hz: 48_000,
+                channels: 1,
+            }));
+            drained(&hub).len()
+        };
+        assert_eq!((0..25).map(|_| push(50)).max(), Some(25));
+        assert_eq!((0..10).map(|_| push(50)).max(), Some(0));
+        assert_eq!(push(500), 11);
+        assert_eq!([push(500), push(500), push(500)], [0, 0, 3]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ import pytest
 
 from conversation import RATE_HZ, SOUND, Talk, clip, silence, stream
 from fastrtc import ReplyOnPause, Stream
+from fastrtc.handlers.reply_on_pause import CALM_SPAN_S
 from fastrtc.testing import MemoryClient, run
 from fastrtc.transports.memory import MemoryTransport
 
@@ -33,14 +34,14 @@ def test_audio_comes_in_larger_pieces_only_while_nobody_speaks(spans_s: list[flo
             await client.send_audio(silence(1))
             assert spans_s == []
             await client.send_audio(silence(2))
-            assert spans_s == [0.16]
+            assert spans_s == [CALM_SPAN_S]
             await client.send_audio(WORDS)
-            assert spans_s == [0.16, 0.0]
+            assert spans_s == [CALM_SPAN_S, 0.0]
             await client.send_audio(silence(3))
             assert client.session.queued_s > 0
-            assert spans_s == [0.16, 0.0]
+            assert spans_s == [CALM_SPAN_S, 0.0]
             await client.send_audio(silence(3))
-            assert spans_s == [0.16, 0.0, 0.16]
+            assert spans_s == [CALM_SPAN_S, 0.0, CALM_SPAN_S]
 
     run(check())
 
@@ -51,9 +52,9 @@ def test_a_reply_that_begins_by_itself_can_be_interrupted_as_soon_as_ever(
     async def check() -> None:
         async with MemoryClient(stream(Talk(30).sync)) as client:
             await client.send_audio(silence(3))
-            assert spans_s == [0.16]
+            assert spans_s == [CALM_SPAN_S]
             client.handler.trigger_response()
-            assert spans_s == [0.16, 0.0]
+            assert spans_s == [CALM_SPAN_S, 0.0]
 
     run(check())
 

@@ -68,6 +68,26 @@ def answers_to(sound: np.ndarray) -> tuple[np.ndarray, int]:
     return np.array([stream.push(window) >= 0.5 for window in cut(sound)]), counting.runs
 
 
+def skimmed_answers_to(sound: np.ndarray, together: int) -> tuple[np.ndarray, int]:
+    """The same when windows come in larger pieces, as from a silent call."""
+    model = SileroVADModel()
+    counting = CountingRuns(model)
+    model._session = counting
+    stream = model.stream()
+    answers: list[float] = []
+    windows = np.stack(cut(sound))
+    for first in range(0, len(windows), together):
+        piece = windows[first : first + together]
+        while len(piece):
+            known = stream.skim(piece)
+            answers += known
+            piece = piece[len(known) :]
+            if len(piece):
+                answers.append(stream.push(piece[0]))
+                piece = piece[1:]
+    return np.array(answers) >= 0.5, counting.runs
+
+
 def silent(windows: int) -> np.ndarray:
     return np.zeros(windows * WINDOW_SAMPLES, np.float32)
 
@@ -90,3 +110,26 @@ def test_of_a_silent_place_the_model_hears_little_and_of_speech_in_it_all(
     assert expected.sum() > 20
     assert heard.sum() >= 0.9 * expected.sum()
     assert heard.argmax() <= expected.argmax() + 2
+
+
+@pytest.mark.parametrize("together", [2, 30, 47])
+@pytest.mark.parametrize(
+    ("place", "loudness"), [(room, 1.0), (room, 0.1), (rumble, 1.0), (silent, 0.05)]
+)
+def test_windows_that_come_together_are_answered_as_one_by_one(
+    place: Callable[[int], np.ndarray], loudness: float, together: int
+) -> None:
+    words = spoken() * loudness
+    before = 300
+    sound = place(before + len(words) // WINDOW_SAMPLES)
+    sound[before * WINDOW_SAMPLES :] += words[: len(sound) - before * WINDOW_SAMPLES]
+    expected, runs = answers_to(sound)
+    heard, skimmed_runs = skimmed_answers_to(sound, together)
+    assert len(heard) == len(expected)
+    assert abs(skimmed_runs - runs) <= 0.1 * runs
+    assert (heard != expected).sum() <= 2
+    assert abs(int(heard.argmax()) - int(expected.argmax())) <= 1
+
+
+def test_a_stream_that_just_began_knows_nothing() -> None:
+    assert SileroVADModel().stream().skim(np.stack(cut(room(10)))) == []

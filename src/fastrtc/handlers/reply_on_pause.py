@@ -35,8 +35,9 @@ from fastrtc.wire.messages import create_message
 
 __all__ = ["ReplyOnPause"]
 
-CALM_SPAN_S: Final = 0.16
-"""In how large pieces audio comes while nobody speaks: five windows of the model."""
+CALM_SPAN_S: Final = 0.96
+"""In how large pieces audio comes while nobody speaks and nothing is louder than before: 30 windows
+of the model."""
 LONGEST_CHUNK_S: Final = 10.0
 """How much stereo is kept before a turn of a subclass has begun."""
 
@@ -74,8 +75,9 @@ class ReplyOnPause(RunningReply):
         on_idle: ``on_idle(*inputs)``, called, and played if it is a generator function, after each
             ``idle_after_s`` in which nobody spoke.
         idle_after_s: see ``on_idle``.
-        end_of_turn: asked at 0.2 s of silence whether the utterance is complete; if so the reply
-            begins at once. :func:`get_smart_turn_model` makes one.
+        end_of_turn: asked in each pause, up to three times from 0.13 s of silence on, whether the
+            utterance is complete; if so the reply begins, at 0.16 s of silence at the earliest.
+            :func:`get_smart_turn_model` makes one.
         incomplete_after_s: silence that ends an utterance which ``end_of_turn`` finds incomplete;
             None for the pause of ``algo_options``.
         stt: counts words for ``interrupt_min_words``; an object with ``stt(audio) -> str``.

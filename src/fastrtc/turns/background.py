@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from fastrtc.turns.protocol import WINDOW_SAMPLES, Window
+from fastrtc.turns.protocol import WINDOW_SAMPLES, Window, Windows
 
 __all__ = ["Background"]
 
@@ -39,8 +39,22 @@ class Background:
 
     def sounds_like(self, window: Window) -> bool:
         """Whether a window is no louder than usual, in any band."""
-        self._levels = levels = _levels(window)
+        [self._levels] = [levels] = _levels(window[np.newaxis])
         return self._usual is not None and bool((levels <= RATIO * self._usual).all())
+
+    def usual_ones(self, windows: Windows) -> int:
+        """How many windows are no louder than usual before the first one that is; those are learnt.
+
+        All are compared with what was usual before them, which they change little.
+        """
+        if self._usual is None:
+            return 0
+        levels = _levels(windows)
+        louder = (levels > RATIO * self._usual).any(axis=1)
+        count = int(louder.argmax()) if louder.any() else len(windows)
+        weights = PACE * (1 - PACE) ** np.arange(count - 1, -1, -1)
+        self._usual = (1 - PACE) ** count * self._usual + weights @ levels[:count]
+        return count
 
     def learn(self) -> None:
         """Nobody spoke in the window that was just compared."""
@@ -51,8 +65,9 @@ class Background:
         self._usual = levels if usual is None else usual + PACE * (levels - usual)
 
 
-def _levels(window: Window) -> Levels:
-    spectrum = np.fft.rfft(window * _TAPER)[: WINDOW_SAMPLES // 2]
+def _levels(windows: Windows) -> Levels:
+    """Power in each band, a row for each window."""
+    spectrum = np.fft.rfft(windows * _TAPER)[:, : WINDOW_SAMPLES // 2]
     power = np.square(spectrum.real) + np.square(spectrum.imag)
-    levels: Levels = power.reshape(BANDS, -1).sum(axis=1) + FLOOR
+    levels: Levels = power.reshape(len(windows), BANDS, -1).sum(axis=2) + FLOOR
     return levels

@@ -19,6 +19,7 @@ from fastrtc.turns.protocol import (
     WINDOW_S,
     WINDOW_SAMPLES,
     PauseDetectionModel,
+    SkimmingVad,
     StreamingModel,
     StreamingVad,
     Window,
@@ -42,6 +43,9 @@ class Ears(Protocol):
     def ready(self) -> bool:
         """Whether a window is complete that was not answered yet."""
 
+    def skim(self) -> list[float]:
+        """What is known of the next windows without asking the model; often nothing."""
+
     def step(self) -> list[float]:
         """Asks the model about what comes next: the probabilities of one or more windows."""
 
@@ -54,6 +58,7 @@ class WindowEars:
 
     def __init__(self, stream: StreamingVad, rate_hz: int) -> None:
         self.stream = stream
+        self._skim = stream.skim if isinstance(stream, SkimmingVad) else None
         self._rate_hz = rate_hz
         self._start()
 
@@ -73,10 +78,18 @@ class WindowEars:
         """As in :class:`Ears`."""
         return bool(self._windows)
 
+    def skim(self) -> list[float]:
+        """As in :class:`Ears`. One window alone is asked about as quickly."""
+        if self._skim is None or len(self._windows) < 2:
+            return []
+        known = self._skim(_as_float(np.stack(self._windows)))
+        for _ in known:
+            self._windows.popleft()
+        return known
+
     def next_window(self) -> Window:
         """The next window, for a model that answers many streams at once."""
-        window = self._windows.popleft()
-        return np.multiply(window, np.float32(1 / 32768), dtype=np.float32)
+        return _as_float(self._windows.popleft())
 
     def step(self) -> list[float]:
         """As in :class:`Ears`: one window."""
@@ -132,6 +145,10 @@ class SlidingEars:
         """As in :class:`Ears`."""
         return len(self._heard) >= self._next_hop() + self._span
 
+    def skim(self) -> list[float]:
+        """As in :class:`Ears`: nothing."""
+        return []
+
     def step(self) -> list[float]:
         """As in :class:`Ears`: three windows."""
         begin = self._next_hop()
@@ -156,6 +173,10 @@ class SlidingEars:
     def reset(self) -> None:
         """As in :class:`Ears`."""
         self._start()
+
+
+def _as_float(samples: Audio) -> npt.NDArray[np.float32]:
+    return np.multiply(samples, np.float32(1 / 32768), dtype=np.float32)
 
 
 def ears_for(model: Any, rate_hz: int, options: ModelOptions, span_s: float) -> Ears:

@@ -20,10 +20,12 @@ __all__ = [
     "EndOfTurnModel",
     "ModelOptions",
     "PauseDetectionModel",
+    "SkimmingVad",
     "SpeechChunk",
     "StreamingModel",
     "StreamingVad",
     "Window",
+    "Windows",
 ]
 
 RATE_HZ: Final = 16_000
@@ -35,6 +37,9 @@ WINDOW_S: Final = WINDOW_SAMPLES / RATE_HZ
 
 Window: TypeAlias = npt.NDArray[np.float32]
 """512 samples at 16 kHz (32 ms), mono, float32 in [-1, 1], shape ``(512,)``."""
+
+Windows: TypeAlias = npt.NDArray[np.float32]
+"""Several of them: shape ``(n, 512)``."""
 
 
 class SpeechChunk(TypedDict):
@@ -73,6 +78,15 @@ class StreamingVad(Protocol):
 
 
 @runtime_checkable
+class SkimmingVad(StreamingVad, Protocol):
+    """A stream that knows some answers without running its model."""
+
+    def skim(self, windows: Windows) -> list[float]:
+        """What :meth:`push` would answer for as many of the next windows as are known, from the
+        first on; those are heard thereby. Often none."""
+
+
+@runtime_checkable
 class StreamingModel(Protocol):
     """A model that hears many sessions, each in a stream with its own state."""
 
@@ -92,7 +106,11 @@ class BatchingModel(Protocol):
 
 
 class EndOfTurnModel(Protocol):
-    """Whether an utterance is complete, judged by what was said and how."""
+    """Whether an utterance is complete, judged by what was said and how.
+
+    It may have an attribute ``complete_at``, the probability from which on a turn is complete; 0.5
+    without. It is asked up to three times in a pause, as long as it finds the turn incomplete.
+    """
 
     def complete(self, audio: tuple[int, npt.NDArray[np.int16]]) -> float:
         """The probability, 0 to 1, that the speaker has finished.

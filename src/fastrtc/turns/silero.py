@@ -4,7 +4,7 @@ Minutes of music or noise drive the model's cells so far that it hears the speec
 or not at all. So a stream forgets its state now and then, while nobody speaks.
 
 Where nobody has spoken for a while and a window is no louder than the place usually is, the model
-is not run but for one window in 16: it would say what it said before, and running it is most of
+is not run but for one window in 30: it would say what it said before, and running it is most of
 what a silent session costs.
 
 Computes in the calling thread. Whoever calls keeps it off the event loop, as ``turns.vad_engine``
@@ -26,7 +26,7 @@ from fastrtc.turns.background import Background
 from fastrtc.turns.chunks import speech_chunks
 from fastrtc.turns.models import open_model
 from fastrtc.turns.options import ModelOptions, SileroVadOptions
-from fastrtc.turns.protocol import RATE_HZ, WINDOW_SAMPLES, SpeechChunk, Window
+from fastrtc.turns.protocol import RATE_HZ, WINDOW_SAMPLES, SpeechChunk, Window, Windows
 
 __all__ = ["SileroStream", "SileroVADModel", "get_silero_model"]
 
@@ -40,7 +40,7 @@ QUIET: Final = 0.2
 """Nobody speaks where the probability has been below this ..."""
 QUIET_WINDOWS: Final = 16
 """... for so many windows, half a second."""
-ASK_EVERY: Final = 16
+ASK_EVERY: Final = 30
 """In a place that sounds as usual one window of so many is given to the model."""
 CAUGHT_UP: Final = 4
 """When the place sounds otherwise, the model hears so many of the windows that it missed first."""
@@ -97,6 +97,22 @@ class SileroStream:
         self.missed.append(sound)
         self._background.learn()
         return sound, self._answer
+
+    def skim(self, windows: Windows) -> list[float]:
+        """As in :class:`~fastrtc.turns.protocol.SkimmingVad`: of a silent place, most of them."""
+        windows = windows[: ASK_EVERY - 1 - self._unasked]
+        if not len(windows) or min(self._quiet, self._age) <= QUIET_WINDOWS:
+            return []
+        known = self._background.usual_ones(windows)
+        first = max(0, known - CAUGHT_UP)
+        for number in range(first, known):
+            before = windows[number - 1, -CONTEXT_SAMPLES:] if number else self._context
+            self.missed.append(np.concatenate((before, windows[number])))
+        if known:
+            self._context = windows[known - 1, -CONTEXT_SAMPLES:].copy()
+            self._age += known
+            self._unasked += known
+        return [self._answer] * known
 
     def keep(self, state: State, probability: float) -> None:
         """What the model carries over to the next window, if it is worth carrying."""

@@ -41,7 +41,7 @@ MAX_BATCH: Final = 64
 """Larger batches save nothing more per window, and keep their first ones waiting."""
 RELAXED_WINDOWS: Final = 3
 MAX_ROUND: Final = 5
-"""Windows of one feed that are answered together when more wait."""
+"""Windows of one feed that are put to the model together when more wait."""
 QUIET: Final = 0.2
 """Windows below this probability are no speech under any threshold that makes sense."""
 QUIET_S: Final = 1.0
@@ -264,12 +264,7 @@ class _Engine:
                 except BaseException as error:  # noqa: BLE001
                     results[feed] = self._error(error)
         for _ in range(MAX_ROUND):
-            ready = [
-                feed
-                for feed, result in results.items()
-                if isinstance(result, list) and feed._ears.ready()
-            ]
-            for feed, answer in self._step(ready).items():
+            for feed, answer in self._step(self._skimmed(results)).items():
                 earlier = results[feed]
                 if isinstance(answer, list) and isinstance(earlier, list):
                     earlier.extend(answer)
@@ -284,6 +279,20 @@ class _Engine:
             )
             for feed, result in results.items()
         ]
+
+    def _skimmed(self, results: dict[VadFeed, list[float] | ModelError]) -> list[VadFeed]:
+        """Adds what is known without the model; who has a window that it must be asked about."""
+        ready: list[VadFeed] = []
+        for feed, result in results.items():
+            if isinstance(result, list) and feed._ears.ready():
+                try:
+                    result.extend(feed._ears.skim())
+                except BaseException as error:  # noqa: BLE001
+                    results[feed] = self._error(error)
+                else:
+                    if feed._ears.ready():
+                        ready.append(feed)
+        return ready
 
     def _step(self, feeds: list[VadFeed]) -> dict[VadFeed, list[float] | ModelError]:
         if self._batching is None or not feeds:
