@@ -12,10 +12,19 @@ from fastrtc.turns.detector import TurnDetector
 from fastrtc.turns.options import AlgoOptions, ModelOptions, SileroVadOptions
 from fastrtc.turns.protocol import EndOfTurnModel
 
-__all__ = ["ASK_AT_S", "LONGEST_TURN_S", "SETTABLE", "Recogniser", "TurnSettings"]
+__all__ = [
+    "ASKS_AT_S",
+    "LONGEST_TURN_S",
+    "OVER_AT_S",
+    "SETTABLE",
+    "Recogniser",
+    "TurnSettings",
+]
 
-ASK_AT_S: Final = 0.2
-"""Silence after which the end-of-turn model is asked."""
+ASKS_AT_S: Final = (0.128, 0.192, 0.256)
+"""Silences after which the end-of-turn model is asked, until it finds the turn complete."""
+OVER_AT_S: Final = 0.16
+"""Silence after which a complete turn is over: shorter ones are within words."""
 LONGEST_TURN_S: Final = 600.0
 """A turn, and audio kept for a later one, grow no longer than this."""
 SETTABLE: Final = (
@@ -110,7 +119,7 @@ class TurnSettings:
 
     def detector(self) -> TurnDetector:
         """A detector for one user."""
-        asked = () if self.end_of_turn is None else (ASK_AT_S,)
+        asked = () if self.end_of_turn is None else (*ASKS_AT_S, OVER_AT_S)
         eager = () if self.eager_after_s is None else (self.eager_after_s,)
         algo, options = self.algo, self.model_options
         return TurnDetector(

@@ -11,19 +11,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fastrtc.handlers.base import HandlerSession
+from fastrtc.handlers.completeness import Completeness
 from fastrtc.handlers.hearing import Hearing
 from fastrtc.handlers.reply import ENDED, Begin, Reply, audio_s
 from fastrtc.handlers.timers import SHORTEST_WAIT_S, Timers
 from fastrtc.handlers.turn_audio import Pieces, Samples, newest
 from fastrtc.handlers.turn_host import Host
-from fastrtc.handlers.turn_settings import ASK_AT_S, LONGEST_TURN_S, TurnSettings
+from fastrtc.handlers.turn_settings import LONGEST_TURN_S, TurnSettings
 from fastrtc.turns.detector import Event, GoesOn, Onset, Silence, Started
-from fastrtc.turns.end_of_turn import ask
-from fastrtc.turns.protocol import EndOfTurnModel
 
 __all__ = ["TurnTaker"]
 
-COMPLETE: Final = 0.5
 RECOUNT_S: Final = 0.3
 """How often words are counted while somebody talks into a reply."""
 
@@ -58,7 +56,13 @@ class TurnTaker:
         self._last: Reply | None = None
         self._news: asyncio.Future[None] | None = None
         self._is_holding = False
-        self._question: asyncio.Future[float] | None = None
+        self._completeness = Completeness(
+            session,
+            settings,
+            hearing,
+            turn=lambda: [*self._kept, *hearing.said_so_far()],
+            on_complete=lambda: self._turn_over(hearing.finish()),
+        )
         self._counting: asyncio.Task[None] | None = None
         self._stt_lock = asyncio.Lock()
         self._judgements = 0
@@ -143,7 +147,7 @@ class TurnTaker:
     def close(self) -> None:
         """The session has ended."""
         self._closed = True
-        self._withdraw_question()
+        self._completeness.forget()
         self._hearing.close()
         self._timers.close()
 
@@ -192,12 +196,11 @@ class TurnTaker:
         elif isinstance(event, Onset):
             self._on_onset()
         elif isinstance(event, Silence):
-            if self._settings.end_of_turn is not None and event.after_s == ASK_AT_S:
-                self._ask_whether_complete(self._settings.end_of_turn)
             if event.after_s == self._settings.eager_after_s and self._would_answer:
                 self._begin_eagerly()
+            self._completeness.on_silence(event.after_s)
         elif isinstance(event, GoesOn):
-            self._withdraw_question()
+            self._completeness.forget()
             self._drop_eager()
         else:
             self._turn_over(self._hearing.said(event.end_s))
@@ -205,7 +208,7 @@ class TurnTaker:
     # A turn is over.
 
     def _turn_over(self, audio: Pieces, asked: bool = False) -> None:
-        self._withdraw_question()
+        self._completeness.forget()
         self._active_at_s = self._loop.time()
         can_interrupt = self._host.can_interrupt
         # A turn also waits for the judgement on the one before, else their order changed.
@@ -256,29 +259,6 @@ class TurnTaker:
         if eager is not None:
             eager.close()
             self._host.on_dropped()
-
-    def _ask_whether_complete(self, model: EndOfTurnModel) -> None:
-        self._withdraw_question()
-        self._hearing.detector.be_patient(self._settings.incomplete_after_s or 0.0)
-        hearing = self._hearing
-        audio = [*self._kept, *hearing.said_so_far()]
-        self._question = ask(model, lambda: hearing.mixed(audio))
-        self._question.add_done_callback(self._on_judgement)
-
-    def _on_judgement(self, question: asyncio.Future[float]) -> None:
-        if question.cancelled() or question is not self._question:
-            return
-        error = question.exception()
-        if error is not None:
-            self._session.failed("the end-of-turn model", error)
-            self._hearing.detector.be_patient(0.0)
-        elif question.result() >= COMPLETE and self._hearing.talking:
-            self._turn_over(self._hearing.finish())
-
-    def _withdraw_question(self) -> None:
-        question, self._question = self._question, None
-        if question is not None:
-            question.cancel()
 
     # Interruptions.
 

@@ -23,10 +23,16 @@ SPAN_S: Final = 8
 """The model hears the end of the turn; shorter ones have silence before them."""
 SPAN_SAMPLES: Final = SPAN_S * RATE_HZ
 TINY_VARIANCE: Final = 1e-7
+COMPLETE_AT: Final = 0.3
+"""Lower than the 0.5 that it was trained for: it doubts much that is complete, and asked again
+within a pause its answers stray. docs/design/turn-taking.md has what that costs."""
 
 
 class SmartTurnModel:
     """Smart Turn 3.2; see :class:`~fastrtc.turns.protocol.EndOfTurnModel`.
+
+    Attributes:
+        complete_at: the probability from which on a turn is complete, 0.3 unless it is set.
 
     Raises:
         MissingExtension: onnxruntime is not installed (``pip install 'fastrtc[turn]'``).
@@ -34,13 +40,14 @@ class SmartTurnModel:
 
     def __init__(self) -> None:
         self._session = open_model("smart-turn-v3.2-cpu.onnx", "turn")
+        self.complete_at = COMPLETE_AT
 
     def complete(self, audio: tuple[int, npt.NDArray[np.int16]]) -> float:
         """The probability, 0 to 1, that the speaker has finished.
 
         Args:
             audio: ``(rate_hz, samples)``, mono int16 of shape ``(1, n)`` or ``(n,)``: the turn so
-                far, with about 0.2 s of silence at its end. The last 8 s are heard.
+                far, with 0.1 to 0.3 s of silence at its end. The last 8 s are heard.
 
         Raises:
             ValueError: more than one channel, or a rate out of range.
