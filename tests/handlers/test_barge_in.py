@@ -7,6 +7,7 @@ import contextlib
 import random
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -442,13 +443,23 @@ class Emitting(ReplyOnPause):
 class Ledger:
     """What 200 interruptions may not break, noted by the generators themselves."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, busy_s: float) -> None:
         self.random = random.Random(seed)
+        self.busy_s = busy_s
+        """How long a sync generator blocks at most, and half of how long it closes."""
         self.begun = 0
         self.closed = 0
         self.failures: list[str] = []
-        self.current = 0
-        """The number of the newest reply; its sound has that value."""
+        self.doing = ""
+        """What the newest generator is doing: nothing, or it blocks, or it closes."""
+        self.struck: Counter[str] = Counter()
+        """How many interruptions met what."""
+
+    def strike(self, since_s: float) -> None:
+        """An interruption comes, so long after the one before."""
+        self.struck[self.doing] += 1
+        self.struck["starting"] += self.begun == 1 and not self.closed
+        self.struck["twice in 50 ms"] += since_s < 0.05
 
     def sound(self, number: int) -> Any:
         return 24000, np.full(2400, number, np.int16)
@@ -459,15 +470,19 @@ class Ledger:
         closed = 0
         try:
             for _ in range(self.random.randrange(1, 12)):
-                if self.random.random() < 0.2:
-                    time.sleep(self.random.random() * 0.004)
+                if self.random.random() < 0.4:
+                    self.doing = "blocks"
+                    time.sleep(self.random.random() * self.busy_s)
+                    self.doing = ""
                 yield self.sound(number)
         finally:
             closed += 1
             if closed > 1:
                 self.failures.append(f"reply {number} was closed twice")
-            if self.random.random() < 0.3:
-                time.sleep(0.002)
+            if self.random.random() < 0.5:
+                self.doing = "closes"
+                time.sleep(self.busy_s / 2)
+                self.doing = ""
             self.closed += 1
 
     async def asynchronous(self, audio: Any = None) -> Any:
@@ -477,14 +492,18 @@ class Ledger:
         try:
             for _ in range(self.random.randrange(1, 12)):
                 if self.random.random() < 0.4:
+                    self.doing = "blocks"
                     await asyncio.sleep(self.random.random() * 0.3)
+                    self.doing = ""
                 yield self.sound(number)
         finally:
             closed += 1
             if closed > 1:
                 self.failures.append(f"reply {number} was closed twice")
             if self.random.random() < 0.3:
+                self.doing = "closes"
                 await asyncio.sleep(0.05)
+                self.doing = ""
             self.closed += 1
 
 
@@ -503,8 +522,10 @@ def test_two_hundred_interruptions_at_random_moments(
     """During ``startup_fn``, while the generator waits, blocks or closes, twice in 50 ms; in
     virtual time, and in real time, in which threads are interrupted too."""
 
+    struck: Counter[str] = Counter()
+
     async def check(seed: int) -> int:
-        ledger = Ledger(seed)
+        ledger = Ledger(seed, 0.02 if clock is asyncio.run else 0.002)
         moments = random.Random(seed + 1)
         fn = getattr(ledger, which)
         served = Stream(kind(fn, startup_fn=fn), modality="audio")
@@ -515,6 +536,8 @@ def test_two_hundred_interruptions_at_random_moments(
                 await client.listen(moments.random() * 0.3 * pace)
                 for _ in range(1 + (moments.random() < 0.4)):
                     begun = ledger.begun
+                    now_s = client.session.loop.time()
+                    ledger.strike(now_s - interruptions[-1][0] if interruptions else 1.0)
                     if moments.random() < 0.5:
                         turns.barge_in()
                     else:
@@ -534,8 +557,14 @@ def test_two_hundred_interruptions_at_random_moments(
                 for played in client.played:
                     if played.end_s > now_s + 1e-4:
                         assert int(played.audio.samples[0]) > begun, "stale sound"
+        struck.update(ledger.struck)
         return len(interruptions)
 
     total = sum(clock(check(seed)) for seed in range(talks))
     assert total >= 200 * talks / 15
+    is_met = which == "asynchronous" or clock is asyncio.run
+    for state in ("starting", "blocks", "closes") if is_met else ():
+        # A sync generator and virtual time take turns, so there nothing meets it at work.
+        assert struck[state], f"none of {total} interruptions met it {state}"
+    assert struck["twice in 50 ms"]
     assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
