@@ -9,6 +9,7 @@ PORT   ?= 8000
 NICE   := nice -n 5
 TSC    := .tools/node_modules/.bin/tsc
 REACT  := .tools/node_modules/react-dom/package.json
+PIPECAT := .tools/pipecat/.installed
 NPM    := npm install --silent --no-audit --no-fund --no-package-lock --prefix .tools
 RUST   := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
@@ -28,7 +29,7 @@ test: check test-rust test-python
 test-rust: setup .tools/browser
 	@$(NICE) cargo test --workspace --release --no-default-features --quiet
 
-test-python: setup .tools/browser $(REACT)
+test-python: setup .tools/browser $(REACT) $(PIPECAT)
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
@@ -90,6 +91,13 @@ $(TSC):
 $(REACT):
 	@.ci/system-packages npm=npm
 	@$(NPM) react@19 react-dom@19
+	@touch $@
+
+# Its telephone serializers, and of its many dependencies only what they load.
+$(PIPECAT): | setup
+	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(@D) pipecat-ai==1.14.0 \
+		aiofiles==25.1.0 docstring_parser==0.18.0 loguru==0.7.3 loudness==0.2.0 sentencex==1.0.32 \
+		soxr==1.0.0 wait_for2==0.4.1
 	@touch $@
 
 clean:
