@@ -32,6 +32,10 @@ CLOCK_HZ: Final = 90_000
 _LONGEST_STEP_S: Final = 5
 _NO_KEYFRAMES: Final = 1_000_000
 """Frames from one keyframe to the next that nobody asked for."""
+_QUICK_FROM_BITS: Final = 0.09
+"""Bits per pixel from which an encoder that looks less far finds as much (docs/design/video.md)."""
+_STUCK: Final = 15
+"""So many more pictures left out than made, and an encoder does not find what it looks for."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class VideoEncoder:
         self._size = (0, 0)
         self._ladder = RateLadder(bitrate_bps)
         self._bucket = LeakyBucket()
+        self._is_quick = False
+        self._left_out = 0
         self._pace = FramePace(CLOCK_HZ / fps)
         self._ticks = 0
         self._pts = 0
@@ -121,18 +127,22 @@ class VideoEncoder:
         now_s = self._ticks / CLOCK_HZ
         self._bucket.drain(self._bitrate_bps, now_s)
         size = (picture.width, picture.height)
+        is_full = self._bucket.is_full(self._bitrate_bps, now_s)
         context = self._context
         if (
             context is None
             or size != self._size
+            or (self._is_quick and self._left_out > _STUCK and not is_full)
             or self._ladder.is_due(
                 self._bitrate_bps, now_s, keyframe=keyframe, follows=self._candidates[0].follows
             )
         ):
             context = self._open(size, now_s)
             keyframe = True
-        if not keyframe and self._bucket.is_full(self._bitrate_bps, now_s):
+        if not keyframe and is_full:
+            self._left_out += 1
             return []  # The encoder's clock stands still, or it would spend what this one saves.
+        self._left_out = max(0, self._left_out - 1)
         self._steer(context, step)
         try:
             frames = self._encode(context, picture, rtp_time, keyframe)
@@ -191,14 +201,20 @@ class VideoEncoder:
     def _open(self, size: tuple[int, int], now_s: float) -> VideoCodecContext:
         """Opens the first candidate that works; those before it are not tried again."""
         self.close()
+        bits = self._bitrate_bps / (size[0] * size[1] * self._fps)
+        self._is_quick = bits >= _QUICK_FROM_BITS and self._left_out <= _STUCK
         while True:
             implementation = self._candidates[0]
+            options = dict(implementation.options(self._bitrate_bps))
+            if self._is_quick:
+                options |= implementation.quick
             try:
                 context = _opened(
                     implementation,
                     implementation.size_for(*size),
                     self._fps,
                     self._bitrate_bps,
+                    options,
                 )
                 break
             except FFmpegError as error:
@@ -221,7 +237,11 @@ class VideoEncoder:
 
 
 def _opened(
-    implementation: Implementation, size: tuple[int, int], fps: float, bitrate_bps: int
+    implementation: Implementation,
+    size: tuple[int, int],
+    fps: float,
+    bitrate_bps: int,
+    options: dict[str, str],
 ) -> VideoCodecContext:
     if implementation.name == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "1")  # Else it prints its settings on stderr.
@@ -234,6 +254,6 @@ def _opened(
     context.thread_count = 1
     context.gop_size = _NO_KEYFRAMES
     context.max_b_frames = 0
-    context.options = dict(implementation.options(bitrate_bps))
+    context.options = options
     context.open()
     return context

@@ -8,7 +8,7 @@ thread, constant bit rate, keyframes only when asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import av
@@ -35,6 +35,7 @@ class Implementation:
         hardware: needs a graphics card.
         even_sizes: takes no odd width or height.
         smallest_side: in pixels.
+        quick: options in place of those, where there are bits enough for every detail.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Implementation:
     hardware: bool = False
     even_sizes: bool = True
     smallest_side: int = 2
+    quick: Options = field(default_factory=dict)
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
         """The size closest to this one that the encoder takes."""
@@ -161,7 +163,13 @@ def _amf_h264(bitrate_bps: int) -> Options:
 IMPLEMENTATIONS: Final[Mapping[VideoCodec, tuple[Implementation, ...]]] = {
     "vp8": (
         Implementation(
-            "libvpx", "BSD-3-Clause", _vp8, follows="clock", even_sizes=False, smallest_side=1
+            "libvpx",
+            "BSD-3-Clause",
+            _vp8,
+            follows="clock",
+            even_sizes=False,
+            smallest_side=1,
+            quick={"cpu-used": "-10"},
         ),
     ),
     "vp9": (
