@@ -1,17 +1,15 @@
-"""A frontend of one's own: ``python examples/frontend/app.py [--port PORT]``.
+"""A frontend of one's own: ``uvicorn --app-dir examples/frontend app:app``.
 
 A voice comes back as an echo whose loudness the page's slider sets, and the page shows how loud it
 was. Four parts: a handler, the stream's routes, two routes of the application's own for inputs and
 outputs, and ``index.html``, which imports the browser client that the stream serves.
 """
 
-import argparse
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
-import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import BaseModel, Field
@@ -65,11 +63,3 @@ def updates(webrtc_id: str) -> StreamingResponse:
 def serve_frontend() -> HTMLResponse:
     """The page."""
     return HTMLResponse((HERE / "index.html").read_text())
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Serves a page with an echo on it.")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on")
-    port = parser.parse_args().port
-    print(f"Open http://localhost:{port} and press Start. Ctrl-C ends.")
-    uvicorn.run(app, port=port, log_level="warning")

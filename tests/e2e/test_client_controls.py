@@ -126,7 +126,9 @@ def test_who_leaves_the_page_leaves_the_call(serve: Serve, open_tab: OpenTab) ->
 
 def test_why_there_is_no_microphone_is_told(tab: Tab) -> None:
     script = """async (name) => {
-      navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no", name); };
+      const refuse = async () => { throw new DOMException("no", name); };
+      if (name) navigator.mediaDevices.getUserMedia = refuse;
+      else Object.defineProperty(navigator, "mediaDevices", { value: undefined });
       const { Client } = await import("/client/fastrtc.js");
       const client = new Client();
       const told = [];
@@ -138,6 +140,7 @@ def test_why_there_is_no_microphone_is_told(tab: Tab) -> None:
         ("NotAllowedError", "The microphone is blocked", "blocked"),
         ("NotFoundError", "No microphone was found", "no-device"),
         ("NotReadableError", "in use by another program", "device-busy"),
+        ("", "open it over https, or on localhost", "not-secure"),
     ):
         state, reason, told = tab.chromium.run(tab.page.evaluate(script, name))
         assert state == "closed"

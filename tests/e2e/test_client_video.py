@@ -12,6 +12,8 @@ import pytest
 from e2e.browser import Tab
 from e2e.server import TESTS, Server
 
+pytestmark = pytest.mark.together
+
 PEER = """async () => {
   const { Client, listDevices } = await import("/client/fastrtc.js");
   const far = new RTCPeerConnection();
@@ -51,8 +53,6 @@ BOTH = """
 from fastapi import FastAPI
 from fastrtc import AsyncAudioVideoStreamHandler, Stream, wait_for_item
 import asyncio
-
-pytestmark = pytest.mark.together
 
 class Both(AsyncAudioVideoStreamHandler):
     def __init__(self):
@@ -136,4 +136,18 @@ def test_sound_and_picture_go_to_a_handler_and_come_back(
         assert seen["transport"] == "webrtc"
         assert seen["jitterBufferMs"] is not None
         assert run(page.evaluate("client.remote.getTracks().length")) == 2
+
+        # The screen takes the camera's place in the same call, and gives it back when it ends.
+        offer = run(page.evaluate("client.pc.localDescription.sdp"))
+        run(page.evaluate("client.shareScreen()"))
+        surface = "client.local.getVideoTracks()[0].getSettings().displaySurface ?? null"
+        assert run(page.evaluate(surface)) is not None
+        sent = "client.pc.getSenders().find(({ track }) => track?.kind === 'video').track"
+        assert run(page.evaluate(f"{sent} === client.local.getVideoTracks()[0]"))
+        run(page.evaluate("client.stats()"))
+        tab.wait_for(lambda: (run(page.evaluate("client.stats()"))["videoFps"] or 0) > 3, 20)
+        run(page.evaluate("client.local.getVideoTracks()[0].dispatchEvent(new Event('ended'))"))
+        tab.wait_for(lambda: run(page.evaluate(surface)) is None, 10)
+        assert run(page.evaluate("client.pc.localDescription.sdp")) == offer
+        assert run(page.evaluate("client.state")) == "live"
         run(page.evaluate("client.close()"))

@@ -41,7 +41,7 @@ async def test_browsers_are_told_all_they_need_and_no_secret() -> None:
     assert "secret" not in json.dumps(config)
     assert config["button_labels"] == {"start": "Talk", "stop": "", "waiting": ""}
     assert config["track_constraints"]["echoCancellation"] == {"ideal": True}
-    assert config["server_fns"] == ["offer", "statistics", "turn"]
+    assert config["server_fns"] == ["offer", "socket", "statistics", "turn"]
 
 
 async def test_an_icon_is_a_file_or_an_address(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ share tunnel, a proxy's prefix, a FastAPI application that it is mounted in. Dra
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from fastapi import HTTPException
 from pydantic import ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 
 from fastrtc.handlers.outputs import AdditionalOutputs
 from fastrtc.server.auth import authorise
@@ -23,7 +26,10 @@ from fastrtc.server.routes import answer_offer
 from fastrtc.server.schemas import Body
 from fastrtc.session.registry import Registry
 from fastrtc.session.transport import Stats
+from fastrtc.transports.reader import serve_socket
 from fastrtc.types import WebRTCData
+from fastrtc.ui.closing import leave_at_close
+from fastrtc.wire.browser import BrowserWire
 
 __all__ = ["Line", "id_of"]
 
@@ -45,6 +51,7 @@ class Line:
     def __init__(self, rtc_configuration: Any, core: Core | None = None) -> None:
         self.rtc_configuration = rtc_configuration
         self.core = core
+        self._socket_key = secrets.token_urlsafe(16)
         self.is_streams = core is not None
 
     @property
@@ -75,6 +82,7 @@ class Line:
         try:
             principal = await authorise(self.core.authorize, request)
             leave_at_signal(self.core.factory)
+            leave_at_close(_app_of(request), self.core.factory)
             _, answer = await answer_offer(self.core.offers, Body.model_validate(body), principal)
         except HTTPException as refusal:
             return _failed("unauthorized", str(refusal.detail))
@@ -93,6 +101,34 @@ class Line:
         except Exception:
             logger.exception("rtc_configuration could not be had")
             return _failed("server_error", "the server has no TURN servers; its log says why")
+
+    def socket(self, request: Request | None) -> str:
+        """Where a browser that no WebRTC reaches finds a WebSocket; "" where there is none.
+
+        The path, below the page's, is told only to those who may see the page: nobody guesses it.
+        """
+        app = _app_of(request)
+        if self.core is None or self.core.allowed.video or app is None:
+            return ""
+        path = f"fastrtc/{self._socket_key}"
+        routes = app.router.routes
+        if not any(getattr(route, "path", None) == f"/{path}" for route in routes):
+            routes.insert(0, WebSocketRoute(f"/{path}", self._serve_socket))
+        return path
+
+    async def _serve_socket(self, websocket: WebSocket) -> None:
+        core = self.ready_core
+        try:
+            principal = await authorise(core.authorize, websocket)
+        except HTTPException:
+            await websocket.close(1008, "not authorized")
+            return
+        await websocket.accept()
+        leave_at_signal(core.factory)
+        leave_at_close(_app_of(websocket), core.factory)
+        handler = core.factory.prototype
+        wire = BrowserWire(handler.input_sample_rate, handler.output_sample_rate)
+        await serve_socket(websocket, core.factory, wire, principal=principal)
 
     async def statistics(self, webrtc_id: Any, request: Request | None) -> Stats:
         """Our side's share of what the details panel shows; nothing for an unknown id."""
@@ -143,6 +179,11 @@ def id_of(value: Any) -> str | None:
     if isinstance(value, WebRTCData):
         return value.webrtc_id or None
     return value if isinstance(value, str) and value else None
+
+
+def _app_of(connection: HTTPConnection | None) -> Any:
+    """The application that answers: Gradio's."""
+    return None if connection is None else connection.scope.get("app")
 
 
 def _failed(error: str, reason: str) -> dict[str, Any]:

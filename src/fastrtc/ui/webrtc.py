@@ -337,6 +337,11 @@ class WebRTC(Component):
         return await self._line.offer(body, getattr(request, "request", request))
 
     @server  # type: ignore[untyped-decorator]
+    def socket(self, _: Any, request: Request) -> str:
+        """Where a browser that no WebRTC reaches finds a WebSocket, below the page's address."""
+        return self._line.socket(getattr(request, "request", request))
+
+    @server  # type: ignore[untyped-decorator]
     async def statistics(self, webrtc_id: Any, request: Request) -> dict[str, Any]:
         """The server's share of the details panel."""
         return await self._line.statistics(webrtc_id, getattr(request, "request", request))

@@ -48,9 +48,13 @@ export async function connect(wanted, configuration, caller) {
     } catch (error) {
       caller.goOn();
       if (!canFallBack || !(error instanceof ClientError && error.code === "no-path")) throw error;
+      if (!(await openSocket(wanted, caller))) throw error;
+      return;
     }
   }
-  await openSocket(wanted, caller);
+  if (!(await openSocket(wanted, caller))) {
+    throw new ClientError("unreachable", "The server takes no WebSocket.", false);
+  }
 }
 
 /** @param {Wanted} wanted @param {RTCConfiguration} configuration @param {number} connectMs @param {Caller} caller */
@@ -71,15 +75,18 @@ async function openPeer(wanted, configuration, connectMs, caller) {
   }
 }
 
-/** @param {Wanted} wanted @param {Caller} caller */
+/** False when there is no WebSocket. @param {Wanted} wanted @param {Caller} caller */
 async function openSocket(wanted, caller) {
   const { SocketLink } = await import("./socket.js");
   const { options, url, id, mode, local } = wanted;
-  const where = new URL((await options.socketUrl) ?? `${url}/websocket/offer`, document.baseURI);
+  const path = options.socketUrl ? await options.socketUrl() : `${url}/websocket/offer`;
+  if (!path) return false;
+  const where = new URL(path, document.baseURI);
   where.protocol = where.protocol.replace("http", "ws");
   caller.goOn();
   const [microphone = null] = local.getAudioTracks();
   const link = new SocketLink({ url: where.href, id, microphone, hears: mode !== "send" }, caller.events);
   caller.use(link);
   await link.open();
+  return true;
 }

@@ -25,8 +25,8 @@
  * @property {string} [inputUrl] `{url}/input_hook` otherwise
  * @property {Partial<RTCRtpSendParameters>} [rtpParams] for the picture that is sent
  * @property {(body: object) => Promise<any>} [signal] carries offers and candidates instead of HTTP
- * @property {string | Promise<string>} [socketUrl] of the WebSocket; `{url}/websocket/offer` otherwise,
- *   and none where there is a `signal`
+ * @property {() => string | Promise<string>} [socketUrl] gives the WebSocket's when it is needed, "" for
+ *   none; `{url}/websocket/offer` otherwise, and none where there is a `signal`
  */
 
 /** The stream that serves this file. */

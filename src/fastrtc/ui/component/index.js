@@ -130,7 +130,7 @@ class Component {
       rtpParams: settings.rtp_params,
       configuration: /** @type {any} */ (this.configuration()),
       signal: (body) => this.shared.server.offer(body),
-      transport: "webrtc",
+      socketUrl: () => this.socketUrl(),
     });
     this.client = client;
     this.lastId = client.id;
@@ -197,6 +197,12 @@ class Component {
       this.view.count({ ...ours, ...theirs });
     }
     if (client === this.client) this.timer = setTimeout(() => this.measure(client), STATISTICS_EVERY_MS);
+  }
+
+  /** Gradio's page is where its components' files are, whatever prefix that has. */
+  async socketUrl() {
+    const path = await this.shared.server.socket(null);
+    return path ? new URL(`../../../../../${path}`, import.meta.url).href : "";
   }
 
   /** @returns {Promise<RTCConfiguration>} */
