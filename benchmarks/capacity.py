@@ -7,7 +7,7 @@ its share, so the typical of :data:`TRIES` tries decides about a step.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["TRIES", "Capacity", "Try", "find"]
+__all__ = ["TRIES", "Capacity", "Try", "find_capacity"]
 
 TRIES = 3
 
@@ -52,7 +52,7 @@ class Capacity:
         return f"ended at {min(above)}: {below} sessions below their share, {shares} of all frames"
 
 
-def find(steps: Sequence[int], attempt: Callable[[int, int], Try]) -> Capacity:
+def find_capacity(steps: Sequence[int], attempt: Callable[[int, int], Try]) -> Capacity:
     """The highest step that most of :data:`TRIES` tries hold.
 
     Args:

@@ -17,8 +17,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
-import capacity  # noqa: E402
 import measures  # noqa: E402
+from capacity import TRIES, Capacity, Try, find_capacity  # noqa: E402
 from contenders import Contender, original, ours  # noqa: E402
 from table import Row, bars, plot, render  # noqa: E402
 
@@ -131,10 +131,10 @@ class Bench:
             self.theirs.name: (1, 10, 20, 30) if self.quick else (1, 5, 10, 15, 20, 25, 30),
             self.ours.name: (10, 100, 300) if self.quick else whole,
         }
-        found = {}
+        found: dict[str, Capacity] = {}
         costs: dict[str, list[tuple[float, float]]] = {}
         for who in (self.theirs, self.ours):
-            found[who.name] = capacity.find(
+            found[who.name] = find_capacity(
                 steps[who.name], lambda sessions, before, who=who: self.tried(who, sessions, before)
             )
             print(f"  {who.name}: {found[who.name].ended}", flush=True)
@@ -148,7 +148,7 @@ class Bench:
                 "",
                 held[self.theirs.name],
                 held[self.ours.name],
-                f"typical of {capacity.TRIES} tries; {found[self.ours.name].ended}",
+                f"typical of {TRIES} tries; {found[self.ours.name].ended}",
                 300,
                 more_is_better=True,
             )
@@ -240,10 +240,10 @@ class Bench:
         mine = measures.installed_mb("ours", self.ours)
         self.rows.append(Row("site-packages with fastrtc[vad]", "MB", theirs, mine, budget=300.0))
 
-    def tried(self, who: Contender, sessions: int, before: int) -> capacity.Try:
+    def tried(self, who: Contender, sessions: int, before: int) -> Try:
         """One try of so many sessions."""
         report = self.echo(who, sessions, again=before)["sum"]
-        return capacity.Try(sessions, report["held"], report["on_time"])
+        return Try(sessions, report["held"], report["on_time"])
 
     def echo(self, who: Contender, sessions: int, sync: bool = False, again: int = 0) -> Any:
         """An echo run, kept among the raw figures."""

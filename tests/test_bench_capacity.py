@@ -1,6 +1,7 @@
 """The search for the number of sessions that a server holds, of ``benchmarks/capacity.py``."""
 
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,14 +40,19 @@ def test_the_typical_try_decides(
     def attempt(sessions: int, before: int) -> object:
         return capacity.Try(sessions, sessions - (script[sessions][before] == "n"), on_time=0.99)
 
-    found = capacity.find([10, 50, 100], attempt)
+    found = capacity.find_capacity([10, 50, 100], attempt)
     assert found.held == held
     assert [len(made) for made in found.tries.values()] == tries
 
 
 def test_it_says_why_it_ended(capacity: ModuleType) -> None:
-    found = capacity.find([10, 50], lambda sessions, _: capacity.Try(sessions, 10, 0.987))
+    found = capacity.find_capacity([10, 50], lambda sessions, _: capacity.Try(sessions, 10, 0.987))
     assert (
         found.ended
         == "ended at 50: 40, 40 sessions below their share, 98.70%, 98.70% of all frames"
     )
+
+
+def test_the_bench_starts() -> None:
+    command = [sys.executable, str(FILE.with_name("run.py")), "--help"]
+    assert "--quick" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
