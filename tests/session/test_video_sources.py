@@ -11,7 +11,7 @@ import pytest
 
 from fastrtc import Stream, VideoStreamHandler
 from fastrtc.testing import MemoryClient, run
-from pictures import numbered, numbers
+from pictures import number_of, numbered, numbers
 
 
 def stream(handler: Any, **options: Any) -> Stream:
@@ -109,5 +109,61 @@ def test_a_lost_client_is_not_shown_anything() -> None:
             await client.reconnect()
             await client.wait_closed()
             assert numbers(client.seen()) == list(range(40))
+
+    run(check())
+
+
+def test_a_source_may_change_its_size() -> None:
+    sizes = [(48, 64), (64, 48), (47, 63), (1, 1), (480, 640)]
+
+    def changing() -> Any:
+        for number, size in enumerate(sizes):
+            yield numbered(number, *size)
+
+    async def check() -> None:
+        async with MemoryClient(stream(changing, mode="receive")) as client:
+            await client.wait_closed()
+            assert [picture.shape[:2] for picture in client.seen()] == sizes
+
+    run(check())
+
+
+def test_a_generator_for_one_picture_that_raises_leaves_the_next_its_turn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def burst(frame: Any) -> Any:
+        number = number_of(frame)
+        yield frame
+        if number == 0:
+            raise RuntimeError("torn film")
+        yield numbered(number + 1)
+
+    async def check() -> None:
+        async with MemoryClient(stream(VideoStreamHandler(burst, fps=30))) as client:
+            await client.send_video([numbered(0)])
+            await client.listen(0.3)
+            await client.send_video([numbered(50)])
+            await client.listen(0.3)
+            assert numbers(client.seen()) == [0, 50, 51]
+            assert [m["type"] for m in client.messages] == ["error"]
+
+    with caplog.at_level(logging.ERROR, "fastrtc"):
+        run(check())
+    assert len(caplog.records) == 1
+    assert "torn film" in caplog.text
+
+
+def test_the_largest_picture_is_shown() -> None:
+    """8K: 7680x4320."""
+
+    def once() -> Any:
+        yield np.full((4_320, 7_680, 3), 90, np.uint8)
+
+    async def check() -> None:
+        async with MemoryClient(stream(once, mode="receive")) as client:
+            await client.wait_closed()
+            [picture] = client.seen()
+            assert picture.shape == (4_320, 7_680, 3)
+            assert abs(int(picture[4_000, 7_000, 1]) - 90) <= 2
 
     run(check())

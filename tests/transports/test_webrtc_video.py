@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import random
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from fastrtc.session.transport import InboundPicture
 from fastrtc.settings import MediaSettings
 from fastrtc.transports.webrtc_video import ASK_AGAIN_S, Encoded, WebRTCVideo, video_codecs_of
 from fastrtc.types import VideoCodec
+from fastrtc.video.decoder import VideoDecoder
 from fastrtc.video.encoder import VideoEncoder
 from fastrtc.video.keyframes import is_keyframe
 from fastrtc.video.picture import Picture
@@ -221,3 +223,42 @@ def test_codecs_of_a_description() -> None:
     assert video_codecs_of(answer("VP8", port=0)) == ()
     assert video_codecs_of("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n") == ()
     assert video_codecs_of("") == ()
+
+
+def test_a_picture_that_is_turned_or_grows_begins_anew() -> None:
+    """A telephone that is turned, another camera, a window that is made larger."""
+    end = End("VP8")
+    decoder = VideoDecoder("vp8")
+    sizes = [(48, 64), (64, 48), (120, 160), (47, 63), (48, 64)]
+    for height, width in sizes:
+        for number in (1, 2):
+            assert end.send(0, numbered(number, height, width))
+            data, _, _ = end.wire.sent[-1]
+            assert is_keyframe("vp8", data) == (number == 1)
+            [picture] = decoder.decode(data)
+            assert (picture.height, picture.width) == (height, width)
+            assert number_of(picture.to_array("bgr24")) == number
+    stamps = [rtp_time for _, rtp_time, _ in end.wire.sent]
+    assert np.abs(np.diff(stamps) - 3_000).max() <= 1
+
+
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "h264", "av1"])
+def test_whatever_comes_is_a_picture_or_a_question_for_a_keyframe(codec: VideoCodec) -> None:
+    end = End()
+    dice = random.Random(40)
+    arrivals = encoded(24, codec)
+    for _ in range(20):
+        asked = end.wire.asked
+        for arrival in arrivals[1:20]:
+            end.now_s += 1 / 30
+            data = bytearray(cast(Encoded, arrival.data).data)
+            for _ in range(3):
+                data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+            spoilt = Encoded(bytes(data[: dice.randrange(len(data) + 1)]), codec)
+            for picture in end.way.decode(arrival._replace(data=spoilt)):
+                assert picture.width > 0
+        assert end.wire.asked > asked
+        for arrival in arrivals[20:]:
+            end.now_s += 1 / 30
+            [picture] = end.way.decode(arrival)
+        assert number_of(picture.to_array("bgr24")) == 23, "a keyframe mends everything"
