@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Final
 
 from fastrtc.errors import WebRTCError
-from fastrtc.wire.messages import error_message
 
 __all__ = ["FATAL_AFTER", "Failures"]
 
@@ -32,7 +31,7 @@ class Failures:
 
     Args:
         session_id: for the log.
-        tell: sends text to the client.
+        tell: shows the client a message.
         fatal: ends the session, given the reason.
     """
 
@@ -73,7 +72,7 @@ class Failures:
             if new:
                 logger.info("session %s: %s raised %r", self._session_id, where, error)
             if in_a_row == 1 or new or at_each_turn:
-                self._tell(error_message(error.message))
+                self._tell(error.message)
         elif new:
             logger.error(
                 "session %s: %s raised (error %s); further failures at this line are counted only",
@@ -84,7 +83,7 @@ class Failures:
             )
         if not isinstance(error, WebRTCError) and (new or at_each_turn):
             reference = f" (error {self._seen[key]})" if key in self._seen else ""
-            self._tell(error_message(f"{where} failed{reference}"))
+            self._tell(f"{where} failed{reference}")
         if in_a_row == FATAL_AFTER:
             reason = f"{where} failed {FATAL_AFTER} times in a row"
             logger.error("session %s: %s; the session ends", self._session_id, reason)

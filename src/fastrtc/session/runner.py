@@ -31,6 +31,7 @@ from fastrtc.session.playout import Playout
 from fastrtc.session.video import video_of
 from fastrtc.session.workers import Lane
 from fastrtc.types import StreamMode
+from fastrtc.wire.messages import error_message
 
 if TYPE_CHECKING:
     from fastrtc.session.session import Session
@@ -63,7 +64,9 @@ class Runner:
         self._handler = handler
         self._mode = mode
         self._loop = session.loop
-        self.failures = Failures(session.id, session.send_message, session.fail)
+        self.failures = Failures(
+            session.id, lambda text: session.send_message(error_message(text)), session.fail
+        )
         self.playout = Playout(session, heard=mode != "send")
         self._tasks: set[asyncio.Task[None]] = set()
         self._lanes: list[Lane] = []

@@ -168,6 +168,12 @@ class Line:
         if session is not None and trigger is not None:
             session.loop.call_soon_threadsafe(trigger)
 
+    def fail(self, webrtc_id: str, reason: str) -> None:
+        """Ends a client's session, if it has one. From any thread."""
+        session = self.registry.get(webrtc_id)
+        if session is not None:
+            session.loop.call_soon_threadsafe(session.fail, reason)
+
     async def outputs(self, webrtc_id: str) -> AsyncIterator[AdditionalOutputs]:
         """The ``AdditionalOutputs`` of a client's handler, until its session ends."""
         async for outputs in self.ready_core.factory.outbox.read(webrtc_id):

@@ -6,26 +6,23 @@ once: Gradio's default of one at a time would leave the second one waiting.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import gradio as gr
 from gradio.blocks import Block
 
-from fastrtc.errors import WebRTCError
 from fastrtc.handlers.signature import is_async_callable
 from fastrtc.server.core import Core
+from fastrtc.session.failures import Failures
 from fastrtc.session.workers import call_sync
 from fastrtc.ui.line import Line, id_of
 
 __all__ = ["START", "as_list", "wire_outputs", "wire_stream"]
 
-logger = logging.getLogger("fastrtc")
-
 START: Final = "start_webrtc_stream"
 """The value with which a trigger has the browser's side start a call."""
-OUTPUTS_FAILED: Final = "the handler of additional outputs failed; the server's log says why"
+OUTPUTS_HANDLER: Final = "the handler of additional outputs"
 QUIET: Final = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -87,18 +84,14 @@ def wire_outputs(
         if webrtc_id is None:
             return
         current = list(values)
+        failures = Failures(webrtc_id, gr.Warning, lambda why: line.fail(webrtc_id, why))
         async for produced in line.outputs(webrtc_id):
             try:
                 result = await _call(fn, *current, *produced.args)
-            except WebRTCError as error:
-                logger.info("the handler of additional outputs raised %r", error)
-                gr.Warning(error.message)
+            except Exception as error:  # noqa: BLE001
+                failures.failed(OUTPUTS_HANDLER, error)
                 continue
-            except Exception:
-                # What it says may be nobody's business: visitors are strangers.
-                logger.exception("the handler of additional outputs failed")
-                gr.Warning(OUTPUTS_FAILED)
-                continue
+            failures.succeeded(OUTPUTS_HANDLER)
             _carry_on(current, inputs, outputs, result)
             yield result
 
