@@ -1,6 +1,6 @@
 """What a video session costs a server, and how many it holds: ours beside FastRTC 0.0.34.
 
-``--quick`` takes one minute instead of six. The handler is ``np.flip(frame, axis=0)``. The load
+``--quick`` takes one minute instead of seven. The handler is ``np.flip(frame, axis=0)``. The load
 client (``benchmarks/load``) sends frames that were encoded beforehand; each shows its number. What
 comes back is decoded after the run, so that nobody's decoder takes the server's time. Both servers
 are told the same bit rate, and the table says what they made of it.
@@ -246,7 +246,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one size, shorter, no capacity")
     parser.add_argument("--ours", action="store_true", help="leave FastRTC out; prints JSON")
     options = parser.parse_args()
-    seconds = 6.0 if options.quick else 15.0
+    seconds = 6.0 if options.quick else 12.0
     sizes = SIZES[:1] if options.quick else SIZES
     mine = ours()
     rows: list[Row] = []
@@ -262,8 +262,8 @@ def main() -> None:
             raw[str(size)] = both
             rows += cost_rows(size, *both)
             if not options.quick:
-                steps = (2, 4, 6, 8, 10, 12, 16) if size is SIZES[0] else (1, 2, 3, 4, 5, 6)
-                pair = [capacity(who, size, clip, steps, 8.0) for who in (theirs, mine)]
+                steps = (2, 4, 6, 9, 12, 16) if size is SIZES[0] else (1, 2, 4, 6)
+                pair = [capacity(who, size, clip, steps, 6.0) for who in (theirs, mine)]
                 raw[f"{size} capacity"] = pair
                 bound = f"{HELD_SHARE:.0%} of frames back within {HELD_MS:.0f} ms"
                 tried = f"{bound}; tried {', '.join(map(str, steps))}"

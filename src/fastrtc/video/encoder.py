@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 CLOCK_HZ: Final = 90_000
 """Of RTP timestamps of video (RFC 3551, section 5)."""
+_TIME_BASE: Final = Fraction(1, CLOCK_HZ)
 _LONGEST_STEP_S: Final = 5
 _NO_KEYFRAMES: Final = 1_000_000
 """Frames from one keyframe to the next that nobody asked for."""
@@ -188,7 +189,7 @@ class VideoEncoder:
         if frame.format.name != context.pix_fmt:
             frame = frame.reformat(format=context.pix_fmt)
         frame.pts = self._pts
-        frame.time_base = Fraction(1, CLOCK_HZ)
+        frame.time_base = _TIME_BASE
         frame.pict_type = PictureType.I if keyframe else PictureType.NONE
         self._rtp_times[self._pts] = rtp_time
         frames = []
@@ -248,7 +249,7 @@ def _opened(
     context = cast(VideoCodecContext, CodecContext.create(implementation.name, "w"))
     context.width, context.height = size
     context.pix_fmt = implementation.pixel_format
-    context.time_base = Fraction(1, CLOCK_HZ)
+    context.time_base = _TIME_BASE
     context.framerate = Fraction(fps).limit_denominator(1_001)
     context.bit_rate = bitrate_bps
     context.thread_count = 1
