@@ -76,8 +76,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     options = parser.parse_args()
     aiortc.rtcrtpreceiver.get_decoder = lambda codec: Counter()
-    print("| viewers | encoders | CPU, % of a core | for each viewer | frames/s each |")
-    print("|---|---|---|---|---|")
+    print("| viewers | encoders | CPU, % of a core | for each viewer | frames/s each |", flush=True)
+    print("|---|---|---|---|---|", flush=True)
     for viewers in map(int, options.viewers.split(",")):
         for shared in (True, False):
             if not shared and viewers > OWN_AT_MOST:
