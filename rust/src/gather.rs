@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::io::MAX_DATAGRAM_BYTES;
-use crate::io::receiver::RelaySocket;
+use crate::io::relay_socket::RelaySocket;
 use crate::io::tcp::TcpConnection;
 use crate::net::{
     BindingQuery, IceServer, QueryState, Relay, RelayConfig, RelayEvent, Service, Transport,

@@ -1,8 +1,11 @@
 //! The room that touches sockets: the shared UDP port, ICE-TCP connections, the sockets towards
 //! TURN servers, and the receiver thread that reads them all. Nothing here decrypts or decodes.
 
+pub mod control;
 pub mod load;
 pub mod receiver;
+pub mod relay_socket;
+pub mod router;
 pub mod routes;
 pub mod tcp;
 pub mod udp;

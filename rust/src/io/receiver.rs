@@ -3,23 +3,25 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use rtrb::Producer;
 use str0m::net::Protocol;
 
+use crate::io::control::{Control, Request};
 use crate::io::load::Load;
+use crate::io::relay_socket::RelaySocket;
+use crate::io::router::{Lane, Router};
 use crate::io::routes::{Route, Routes};
 use crate::io::tcp::TcpConnection;
 use crate::io::udp::{Batch, UdpPort};
-use crate::io::{Datagram, MAX_DATAGRAM_BYTES, Via, Wake};
-use crate::net::{self, Decoder, Rfc4571, StunClass};
+use crate::io::{MAX_DATAGRAM_BYTES, Via};
+use crate::net::{self, Decoder, Rfc4571};
 
 const WAKE: Token = Token(0);
 const LISTENER: Token = Token(1);
@@ -30,142 +32,6 @@ const BATCHES_PER_TURN: usize = 4;
 const MAX_STRANGERS: usize = 256;
 /// How long they may take to show it.
 const STRANGER_WITHIN: Duration = Duration::from_secs(5);
-
-/// A socket towards a TURN server, owned by one peer.
-pub enum RelaySocket {
-    /// A connected UDP socket.
-    Udp(UdpSocket),
-    /// A TCP connection.
-    Tcp(TcpConnection),
-}
-
-impl RelaySocket {
-    /// Sends one TURN message.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Udp(socket) => socket.send(bytes).map(drop),
-            Self::Tcp(connection) => connection.send(bytes),
-        }
-    }
-
-    /// From now on reads and writes return at once.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub fn set_nonblocking(&self) -> io::Result<()> {
-        match self {
-            Self::Udp(socket) => socket.set_nonblocking(true),
-            Self::Tcp(connection) => connection.stream().set_nonblocking(true),
-        }
-    }
-
-    fn fd(&self) -> RawFd {
-        match self {
-            Self::Udp(socket) => socket.as_raw_fd(),
-            Self::Tcp(connection) => connection.stream().as_raw_fd(),
-        }
-    }
-}
-
-/// A shard as the receiver sees it.
-pub struct Lane {
-    /// Datagrams towards the shard.
-    pub datagrams: Producer<Datagram>,
-    /// Wakes the shard's thread.
-    pub wake: Arc<Wake>,
-}
-
-enum Request {
-    WatchRelay {
-        route: Route,
-        index: usize,
-        socket: Arc<RelaySocket>,
-    },
-    UnwatchPeer(u64),
-    Stop,
-}
-
-/// A response to a query of ours: its bytes and its sender.
-pub type QueryAnswer = (Vec<u8>, SocketAddr);
-
-/// What other threads may ask of the receiver.
-pub struct Control {
-    requests: Mutex<Vec<Request>>,
-    waker: Waker,
-    queries: Mutex<HashMap<[u8; 12], mpsc::Sender<QueryAnswer>>>,
-    open_queries: AtomicUsize,
-    /// Datagrams for nobody known.
-    pub unrouted: AtomicU64,
-    /// Datagrams dropped because a shard was behind.
-    pub overrun: AtomicU64,
-}
-
-impl Control {
-    fn request(&self, request: Request) {
-        self.requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(request);
-        // Fails only when the poll is gone, and then nobody is left to be woken.
-        let _gone = self.waker.wake();
-    }
-
-    /// Reads `socket` for a peer from now on.
-    pub fn watch_relay(&self, route: Route, index: usize, socket: Arc<RelaySocket>) {
-        self.request(Request::WatchRelay {
-            route,
-            index,
-            socket,
-        });
-    }
-
-    /// Forgets the sockets of a peer.
-    pub fn unwatch_peer(&self, peer: u64) {
-        self.request(Request::UnwatchPeer(peer));
-    }
-
-    /// Ends the thread.
-    pub fn stop(&self) {
-        self.request(Request::Stop);
-    }
-
-    /// Delivers the response with this STUN transaction to `answers`.
-    pub fn expect(&self, transaction: [u8; 12], answers: mpsc::Sender<QueryAnswer>) {
-        let mut queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
-        queries.insert(transaction, answers);
-        self.open_queries.store(queries.len(), Ordering::Release);
-    }
-
-    /// No longer.
-    pub fn forget(&self, transaction: [u8; 12]) {
-        let mut queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
-        queries.remove(&transaction);
-        self.open_queries.store(queries.len(), Ordering::Release);
-    }
-
-    /// Whether `datagram` answers a query; then it is delivered.
-    fn answers_query(&self, datagram: &[u8], source: SocketAddr) -> bool {
-        if self.open_queries.load(Ordering::Acquire) == 0 {
-            return false;
-        }
-        let net::Datagram::Stun {
-            class: StunClass::Success | StunClass::Error,
-            transaction_id,
-            ..
-        } = net::classify(datagram)
-        else {
-            return false;
-        };
-        let queries = self.queries.lock().unwrap_or_else(PoisonError::into_inner);
-        // A receiver that hung up has given the query up.
-        queries
-            .get(&transaction_id)
-            .is_some_and(|answers| answers.send((datagram.to_vec(), source)).is_ok())
-    }
-}
 
 enum Watched {
     Udp(usize),
@@ -211,47 +77,6 @@ pub struct Receiver {
     batch: Batch,
 }
 
-/// Finds the shard of a datagram. Apart from the sockets, so that both can be borrowed at once.
-struct Router {
-    lanes: Vec<Lane>,
-    touched: Vec<bool>,
-    control: Arc<Control>,
-    delivered: u32,
-}
-
-impl Router {
-    fn deliver(
-        &mut self,
-        route: Route,
-        via: Via,
-        source: SocketAddr,
-        destination: SocketAddr,
-        at: Instant,
-        bytes: &[u8],
-    ) {
-        let Some(lane) = self.lanes.get_mut(route.shard) else {
-            return;
-        };
-        let Some(datagram) = Datagram::new(route.peer, via, source, destination, at, bytes) else {
-            self.control.unrouted.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        if lane.datagrams.push(datagram).is_err() {
-            self.control.overrun.fetch_add(1, Ordering::Relaxed);
-        }
-        self.touched[route.shard] = true;
-        self.delivered += 1;
-    }
-
-    fn wake_touched(&mut self) {
-        for (lane, touched) in self.lanes.iter().zip(&mut self.touched) {
-            if std::mem::take(touched) {
-                lane.wake.wake();
-            }
-        }
-    }
-}
-
 impl Receiver {
     /// Prepares the thread; `lanes` lead to the shards in their order.
     ///
@@ -264,14 +89,7 @@ impl Receiver {
         lanes: Vec<Lane>,
     ) -> io::Result<(Self, Arc<Control>)> {
         let poll = Poll::new()?;
-        let control = Arc::new(Control {
-            requests: Mutex::default(),
-            waker: Waker::new(poll.registry(), WAKE)?,
-            queries: Mutex::default(),
-            open_queries: AtomicUsize::new(0),
-            unrouted: AtomicU64::new(0),
-            overrun: AtomicU64::new(0),
-        });
+        let control = Arc::new(Control::new(Waker::new(poll.registry(), WAKE)?));
         if let Some(listener) = &listener {
             listener.set_nonblocking(true)?;
             poll.registry().register(
@@ -280,13 +98,7 @@ impl Receiver {
                 Interest::READABLE,
             )?;
         }
-        let touched = vec![false; lanes.len()];
-        let router = Router {
-            lanes,
-            touched,
-            control: Arc::clone(&control),
-            delivered: 0,
-        };
+        let router = Router::new(lanes, Arc::clone(&control));
         let mut receiver = Self {
             poll,
             ports: Arc::clone(&ports),
@@ -387,14 +199,7 @@ impl Receiver {
 
     /// Returns whether to stop.
     fn take_requests(&mut self) -> bool {
-        let requests = std::mem::take(
-            &mut *self
-                .control
-                .requests
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        for request in requests {
+        for request in self.control.take_requests() {
             match request {
                 Request::Stop => return true,
                 Request::WatchRelay {

@@ -1,26 +1,29 @@
 //! The other end of a call in virtual time, which sends recorded speech, and the call itself.
 
+mod clock;
+mod media;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use _core::audio::Pcm;
-use _core::audio::opus::{Encoder, fec_ticks};
+use _core::audio::opus::Encoder;
 use _core::engine::{self, EngineConfig, LocalAddresses};
-use _core::handover::{Event as HubEvent, Hub, Mailbox, State};
+use _core::handover::{Hub, Mailbox};
 use _core::offer::{self, Allowed};
 use _core::peer::{Command, Link, Outlet, Peer, PeerConfig};
 use _core::playout::Playout;
 use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::ChannelId;
-use str0m::config::DtlsCert;
 use str0m::format::Codec;
 use str0m::media::{Direction, Frequency, KeyframeRequestKind, MediaKind, MediaTime, Mid};
-use str0m::net::{Protocol, Receive, Transmit};
-use str0m::{Candidate, Event, Input, Output, Rtc};
-use str0m_netem::{Input as NetIn, LossModel, Netem, NetemConfig, Output as NetOut, WithLen};
+use str0m::net::{Protocol, Transmit};
+use str0m::{Candidate, Rtc};
+use str0m_netem::{LossModel, Netem, NetemConfig, WithLen};
+
+use media::{certificate, speech, vp8_frame};
 
 const SERVER: &str = "192.0.2.1:8000";
 const CLIENT: &str = "198.51.100.7:40000";
@@ -28,7 +31,6 @@ const MOVED_CLIENT: &str = "203.0.113.9:50000";
 /// Samples of 20 ms of the recording.
 const SPEECH_FRAME: usize = 320;
 const FRAME: Duration = Duration::from_millis(20);
-const STEP: Duration = Duration::from_millis(1);
 
 /// The state of the network in both directions.
 #[derive(Clone, Copy, Default)]
@@ -527,220 +529,4 @@ impl Call {
         self.server.handle_command(self.now, command, &mut wire);
         self.send(wire.0, true);
     }
-
-    fn step(&mut self) {
-        if self.talking && self.now >= self.next_frame {
-            self.next_frame += FRAME;
-            self.client_sends_frame();
-        }
-        if self.client_deadline <= self.now {
-            // What ails a client that cannot connect shows in `drain_client`.
-            let _failed_handshake = self.client.handle_input(Input::Timeout(self.now));
-            self.drain_client();
-        }
-        if self.server.deadline() <= self.now && !self.server.is_closed() {
-            let mut wire = Wire::default();
-            self.server.handle_timeout(self.now, &mut wire);
-            self.send(wire.0, true);
-        }
-        self.deliver();
-        self.take_events();
-        self.now += STEP;
-    }
-
-    fn client_sends_frame(&mut self) {
-        let at = (self.media_ticks / 3) as usize % (self.speech.len() - SPEECH_FRAME);
-        let mut packet = [0; 1_500];
-        let len = self
-            .encoder
-            .encode(&self.speech[at..at + SPEECH_FRAME], &mut packet)
-            .unwrap();
-        let time = MediaTime::new(self.media_ticks, Frequency::FORTY_EIGHT_KHZ);
-        self.media_ticks += 960;
-        let Some(writer) = self.client.writer(self.mid) else {
-            return;
-        };
-        let pt = writer
-            .payload_params()
-            .find(|p| p.spec().codec == Codec::Opus)
-            .unwrap()
-            .pt();
-        writer
-            .write(pt, self.now, time, packet[..len].to_vec())
-            .unwrap();
-        self.last_arrival = self.now;
-        self.drain_client();
-    }
-
-    fn drain_client(&mut self) {
-        let mut packets = Vec::new();
-        loop {
-            match self.client.poll_output() {
-                // A handshake that ran out of time: the client has given up.
-                Err(_) => {
-                    self.client_deadline = self.now + Duration::from_secs(3600);
-                    break;
-                }
-                Ok(Output::Timeout(deadline)) => {
-                    self.client_deadline = deadline;
-                    break;
-                }
-                Ok(Output::Transmit(transmit)) => packets.push(transmit.into()),
-                Ok(Output::Event(Event::ChannelOpen(id, _))) => self.channel = Some(id),
-                Ok(Output::Event(Event::ChannelData(data))) => {
-                    self.client_texts
-                        .push(String::from_utf8(data.data).unwrap());
-                }
-                Ok(Output::Event(Event::MediaData(data))) if Some(data.mid) == self.video_mid => {
-                    self.client_video.push(number_of(&data.data));
-                }
-                Ok(Output::Event(Event::KeyframeRequest(_))) => self.client_keyframe_requests += 1,
-                Ok(Output::Event(Event::MediaData(data))) => {
-                    self.fec.push(fec_ticks(&data.data) > 0)
-                }
-                Ok(Output::Event(_)) => {}
-            }
-        }
-        self.send(packets, false);
-    }
-
-    fn send(&mut self, packets: Vec<Packet>, from_server: bool) {
-        for mut packet in packets {
-            if from_server && packet.bytes.starts_with(&[0, 1]) {
-                self.checked.push(packet.destination.to_string());
-            }
-            if self.muted_network || (from_server && packet.destination != self.nat) {
-                continue;
-            }
-            let client: SocketAddr = CLIENT.parse().unwrap();
-            if from_server {
-                packet.destination = client;
-            } else if packet.source == client {
-                packet.source = self.nat;
-            }
-            let netem = if from_server {
-                &mut self.to_client
-            } else {
-                &mut self.to_server
-            };
-            netem.handle_input(NetIn::Packet(self.now, packet));
-        }
-    }
-
-    fn deliver(&mut self) {
-        self.to_server.handle_input(NetIn::Timeout(self.now));
-        while let Some(output) = self.to_server.poll_output() {
-            let NetOut::Packet(packet) = output else {
-                continue;
-            };
-            self.note_order(&packet.bytes);
-            let mut wire = Wire::default();
-            self.server.handle_datagram(
-                self.now,
-                packet.proto,
-                packet.source,
-                packet.destination,
-                &packet.bytes,
-                &mut wire,
-            );
-            self.send(wire.0, true);
-        }
-        self.to_client.handle_input(NetIn::Timeout(self.now));
-        while let Some(output) = self.to_client.poll_output() {
-            let NetOut::Packet(packet) = output else {
-                continue;
-            };
-            let received = Receive::new(
-                packet.proto,
-                packet.source,
-                packet.destination,
-                &packet.bytes,
-            )
-            .unwrap();
-            self.client
-                .handle_input(Input::Receive(self.now, received))
-                .unwrap();
-            self.drain_client();
-        }
-    }
-
-    /// Counts media packets that arrive after a later one.
-    fn note_order(&mut self, bytes: &[u8]) {
-        if bytes.len() > 12 && bytes[0] >> 6 == 2 && !(192..=223).contains(&bytes[1]) {
-            let seq = u64::from(u16::from_be_bytes([bytes[2], bytes[3]]));
-            if seq < self.highest_arrived && self.highest_arrived - seq < 1_000 {
-                self.reordered += 1;
-            }
-            self.highest_arrived = seq;
-        }
-    }
-
-    fn take_events(&mut self) {
-        let mut audio: Vec<Pcm> = Vec::new();
-        let (states, texts, answers) = (
-            &mut self.server_states,
-            &mut self.server_texts,
-            &mut self.answers,
-        );
-        let (server_video, bitrates) = (&mut self.server_video, &mut self.bitrates_bps);
-        let keyframe_requests = &mut self.server_keyframe_requests;
-        self.hub.drain(|_, event| match event {
-            HubEvent::Audio(pcm) => audio.push(pcm),
-            HubEvent::Text(text) => texts.push(text),
-            HubEvent::State(State::Live) => states.push("live".into()),
-            HubEvent::State(State::Disconnected) => states.push("disconnected".into()),
-            HubEvent::State(State::Closed(reason)) => states.push(format!("closed: {reason}")),
-            HubEvent::Answer(_, answer) => answers.push(answer.unwrap()),
-            HubEvent::Video(frame) => {
-                server_video.push((number_of(&frame.data), frame.contiguous, frame.keyframe));
-            }
-            HubEvent::KeyframeRequest => *keyframe_requests += 1,
-            HubEvent::Bitrate(rate) => bitrates.push(rate),
-            HubEvent::Warning(warning) => panic!("{warning}"),
-        });
-        for pcm in audio {
-            self.frames += 1;
-            self.seconds += pcm.samples.len() as f64 / 48_000.0;
-            let delay = self
-                .now
-                .saturating_duration_since(self.last_arrival + self.latency);
-            self.delay_ms_max = self.delay_ms_max.max(delay.as_secs_f64() * 1e3);
-            if self.echoing {
-                self.server.link().playout.push(pcm);
-                self.command(Command::Play);
-            }
-        }
-    }
-}
-
-fn certificate() -> DtlsCert {
-    str0m::crypto::from_feature_flags()
-        .dtls_provider
-        .generate_certificate()
-        .unwrap()
-}
-
-/// The recording, 16 kHz mono.
-fn speech() -> Vec<i16> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/austen-0870.wav");
-    let file = std::fs::read(path).unwrap();
-    let start = file.windows(4).position(|chunk| chunk == b"data").unwrap() + 8;
-    file[start..]
-        .chunks_exact(2)
-        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
-        .collect()
-}
-
-/// As much of a VP8 frame as the wire looks at (RFC 6386, section 9.1), with its number inside.
-fn vp8_frame(number: u32, bytes: usize) -> Vec<u8> {
-    let is_delta = !number.is_multiple_of(30);
-    let mut frame = vec![0; bytes];
-    frame[0] = u8::from(is_delta);
-    frame[3..6].copy_from_slice(&[0x9d, 0x01, 0x2a]);
-    frame[bytes - 4..].copy_from_slice(&number.to_be_bytes());
-    frame
-}
-
-fn number_of(frame: &[u8]) -> u32 {
-    u32::from_be_bytes(frame[frame.len() - 4..].try_into().unwrap())
 }

@@ -3,9 +3,12 @@
 mod feed;
 mod inbound;
 mod jitter;
+mod lateness;
 mod opus;
 mod outbound;
+mod protection;
 mod resample;
+mod track;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

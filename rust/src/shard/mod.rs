@@ -1,28 +1,28 @@
 //! One media thread: it drives its peers, fires their timers and sends what they have to send.
 //! It never waits for the GIL, for another shard, or for anything but its own next deadline.
 
+mod way;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_queue::SegQueue;
 use rtrb::Consumer;
-use str0m::net::{Protocol, Transmit};
 
 use crate::audio::Effort;
 use crate::handover::{Event, Hub, State};
 use crate::io::load::Load;
-use crate::io::receiver::{Control, RelaySocket};
-use crate::io::routes::{Route, Routes};
-use crate::io::udp::UdpPort;
+use crate::io::routes::Route;
 use crate::io::{Datagram, Via, Wake};
-use crate::net::{Relay, RelayEvent, SendOutcome, encode_rfc4571};
-use crate::peer::{Command, Outlet, Peer};
+use crate::peer::{Command, Peer};
+use way::{Way, drive_relays, take_relayed};
+
+pub use way::{RelayPath, Shared};
 
 /// Datagrams taken before timers get their turn.
 const DATAGRAMS_PER_TURN: usize = 128;
@@ -30,16 +30,6 @@ const DATAGRAMS_PER_TURN: usize = 128;
 const GRID: Duration = Duration::from_millis(1);
 /// A shard without anything to do looks up this often, at the latest.
 const IDLE: Duration = Duration::from_secs(3600);
-
-/// A TURN allocation of a peer, and its socket.
-pub struct RelayPath {
-    /// The protocol's state.
-    pub relay: Relay,
-    /// The way to the server.
-    pub socket: Arc<RelaySocket>,
-    /// The address that the server lent.
-    pub relayed: SocketAddr,
-}
 
 /// A peer on its way to its shard.
 pub struct NewPeer {
@@ -101,140 +91,11 @@ impl ShardHandle {
     }
 }
 
-/// What all shards of a process share.
-pub struct Shared {
-    /// The UDP sockets.
-    pub ports: Arc<Vec<UdpPort>>,
-    /// Who gets which datagram.
-    pub routes: Arc<Routes>,
-    /// The receiver.
-    pub control: Arc<Control>,
-    /// Sends that the system refused.
-    pub send_errors: AtomicU64,
-}
-
 struct Entry {
     peer: Peer,
     outlet: Way,
     /// The deadline that stands in the heap.
     scheduled: Instant,
-}
-
-/// A peer's way out to the network.
-struct Way {
-    route: Route,
-    shared: Arc<Shared>,
-    relays: Vec<RelayPath>,
-    hosts: Vec<SocketAddr>,
-    tcp_hosts: Vec<SocketAddr>,
-    frame: Vec<u8>,
-    now: Instant,
-}
-
-impl Way {
-    /// The candidate that a datagram to `destination` counts for: str0m knows only candidates, not
-    /// the addresses behind a NAT or a container's bridge.
-    fn candidate_for(&self, proto: Protocol, destination: SocketAddr) -> SocketAddr {
-        let known = if proto == Protocol::Udp {
-            &self.hosts
-        } else {
-            &self.tcp_hosts
-        };
-        if known.contains(&destination) {
-            return destination;
-        }
-        known
-            .iter()
-            .copied()
-            .find(|host| host.is_ipv4() == destination.is_ipv4())
-            .unwrap_or(destination)
-    }
-
-    fn send(&mut self, transmit: &Transmit) -> io::Result<()> {
-        if let Some(path) = self
-            .relays
-            .iter_mut()
-            .find(|path| path.relayed == transmit.source)
-        {
-            let outcome = path.relay.send(
-                transmit.destination,
-                &transmit.contents,
-                self.now,
-                &mut self.frame,
-            );
-            if outcome == SendOutcome::Wrapped {
-                path.socket.send(&self.frame)?;
-            }
-            return path.flush(self.now);
-        }
-        match transmit.proto {
-            Protocol::Udp => {
-                let Some(port) = self
-                    .shared
-                    .ports
-                    .iter()
-                    .find(|port| port.serves(transmit.destination))
-                else {
-                    return Err(io::ErrorKind::AddrNotAvailable.into());
-                };
-                port.send(None, transmit.destination, &transmit.contents)
-            }
-            Protocol::Tcp => {
-                // A candidate of the client that it has not connected from: passive only.
-                let Some(connection) = self.shared.routes.connection(transmit.destination) else {
-                    return Ok(());
-                };
-                self.frame.clear();
-                encode_rfc4571(&transmit.contents, &mut self.frame).map_err(io::Error::other)?;
-                connection.send(&self.frame)
-            }
-            _ => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    fn relay_deadline(&self) -> Option<Instant> {
-        self.relays
-            .iter()
-            .filter_map(|path| path.relay.timeout())
-            .min()
-    }
-}
-
-impl RelayPath {
-    /// Sends what the allocation has to say.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub fn flush(&mut self, now: Instant) -> io::Result<()> {
-        while let Some(message) = self.relay.poll_transmit(now) {
-            self.socket.send(&message)?;
-        }
-        Ok(())
-    }
-}
-
-impl Outlet for Way {
-    fn transmit(&mut self, transmit: Transmit) {
-        match self.send(&transmit) {
-            Ok(()) => {}
-            // The same as a packet lost on the way; counted so that it can be seen.
-            Err(_) => {
-                self.shared.send_errors.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-
-    fn authenticated(&mut self, address: SocketAddr) {
-        self.shared.routes.add_address(address, self.route, true);
-    }
-
-    fn checking(&mut self, address: SocketAddr) {
-        self.shared.routes.add_address(address, self.route, false);
-    }
-
-    fn local_ufrag(&mut self, ufrag: &str) {
-        self.shared.routes.add_ufrag(ufrag, self.route);
-    }
 }
 
 /// The thread's state.
@@ -351,18 +212,12 @@ impl Shard {
     fn add(&mut self, mut new: NewPeer) {
         new.peer.set_effort(self.effort);
         let now = Instant::now();
-        let way = Way {
-            route: Route {
-                shard: self.index,
-                peer: new.id,
-            },
-            shared: Arc::clone(&self.shared),
-            relays: new.relays,
-            hosts: new.hosts,
-            tcp_hosts: new.tcp_hosts,
-            frame: Vec::new(),
-            now,
+        let route = Route {
+            shard: self.index,
+            peer: new.id,
         };
+        let shared = Arc::clone(&self.shared);
+        let way = Way::new(route, shared, new.relays, new.hosts, new.tcp_hosts, now);
         self.peers.insert(
             new.id,
             Entry {
@@ -507,51 +362,4 @@ fn deadline_of(entry: &Entry) -> Instant {
         .outlet
         .relay_deadline()
         .map_or(deadline, |relay| relay.min(deadline))
-}
-
-/// Lets the allocations refresh themselves.
-fn drive_relays(peer: &mut Peer, way: &mut Way, now: Instant) {
-    for index in 0..way.relays.len() {
-        flush_relay(peer, way, index, now);
-    }
-}
-
-/// Sends what an allocation has to say, and feeds the peer with what came through it.
-fn flush_relay(peer: &mut Peer, way: &mut Way, index: usize, now: Instant) {
-    let Some(path) = way.relays.get_mut(index) else {
-        return;
-    };
-    let relayed = path.relayed;
-    if path.flush(now).is_err() {
-        way.shared.send_errors.fetch_add(1, Ordering::Relaxed);
-    }
-    while let Some(event) = way
-        .relays
-        .get_mut(index)
-        .and_then(|path| path.relay.poll_event())
-    {
-        match event {
-            RelayEvent::Data { from, bytes } => {
-                peer.handle_datagram(now, Protocol::Udp, from, relayed, &bytes, way);
-            }
-            RelayEvent::Failed(failure) => {
-                peer.link()
-                    .mailbox
-                    .push(Event::Warning(failure.to_string()));
-            }
-            RelayEvent::Allocated { .. } | RelayEvent::Closed => {}
-        }
-    }
-}
-
-/// Unwraps what came from a TURN server; no bytes on a stream mean its end.
-fn take_relayed(peer: &mut Peer, way: &mut Way, index: usize, at: Instant, bytes: &[u8]) {
-    let Some(path) = way.relays.get_mut(index) else {
-        return;
-    };
-    match &*path.socket {
-        RelaySocket::Udp(_) => path.relay.handle_datagram(bytes, at),
-        RelaySocket::Tcp(_) => path.relay.handle_stream(bytes, at),
-    }
-    flush_relay(peer, way, index, at);
 }
