@@ -26,7 +26,7 @@ MUTE_S: Final = 1.0
 be a burst of losses."""
 GAP_S: Final = 0.2
 """The same for one that paused before: silence is not sent. (Of a loss, so much is concealed.)"""
-PAUSED_S: Final = 0.15
+PAUSED_S: Final = 0.09
 FILL_S: Final = 0.1
 
 

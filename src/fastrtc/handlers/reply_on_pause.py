@@ -76,7 +76,7 @@ class ReplyOnPause(RunningReply):
             ``idle_after_s`` in which nobody spoke.
         idle_after_s: see ``on_idle``.
         end_of_turn: asked in each pause, up to three times from 0.13 s of silence on, whether the
-            utterance is complete; if so the reply begins, at 0.16 s of silence at the earliest.
+            utterance is complete; if so the reply begins, at 0.19 s of silence at the earliest.
             :func:`get_smart_turn_model` makes one.
         incomplete_after_s: silence that ends an utterance which ``end_of_turn`` finds incomplete;
             None for the pause of ``algo_options``.

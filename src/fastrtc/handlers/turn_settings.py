@@ -23,8 +23,8 @@ __all__ = [
 
 ASKS_AT_S: Final = (0.128, 0.192, 0.256)
 """Silences after which the end-of-turn model is asked, until it finds the turn complete."""
-OVER_AT_S: Final = 0.16
-"""Silence after which a complete turn is over: shorter ones are within words."""
+OVER_AT_S: Final = 0.19
+"""Silence after which a complete turn is over; shorter ones are within words, in noise often."""
 LONGEST_TURN_S: Final = 600.0
 """A turn, and audio kept for a later one, grow no longer than this."""
 SETTABLE: Final = (

@@ -196,6 +196,9 @@ class TurnTaker:
         elif isinstance(event, Onset):
             self._on_onset()
         elif isinstance(event, Silence):
+            if not self._hearing.talking:
+                # What this very silence told before has ended the turn.
+                return
             if event.after_s == self._settings.eager_after_s and self._would_answer:
                 self._begin_eagerly()
             self._completeness.on_silence(event.after_s)
