@@ -142,7 +142,7 @@ def test_a_nat_that_forgets_does_not_end_the_call(line: Line) -> None:
     call = line.tab.dial()
     call.record(1)
     line.network.rebind()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 10
     time.sleep(0.5)
     while np.abs(call.record(1)).max(initial=0) < 1000:
         assert time.monotonic() < deadline, call.report()
