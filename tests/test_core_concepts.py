@@ -2,8 +2,8 @@
 
 Snippets are taken out of tests/data/core-concepts.txt by the line they begin with; what a snippet
 leaves undefined (a handler, process_frame, an index.html) is supplied here. Where Gradio is not
-installed a stand-in for its components is. Those for the page itself and for the telephone run in
-the tests of the rooms that serve them.
+installed a stand-in for its components is. tests/e2e has them on pages; the one for the telephone
+runs in the tests of that room.
 """
 
 from __future__ import annotations
@@ -19,19 +19,11 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
+from core_concepts import FRONTEND, INPUT_HOOK, OUTPUT_HOOK, snippet, video_snippet
 from fastrtc import AdditionalOutputs, Stream
 from fastrtc.testing import MemoryClient, run
 from pictures import number_of, numbered
 from recorders import AsyncEcho
-
-LINES = (Path(__file__).parent / "data" / "core-concepts.txt").read_text().splitlines()
-
-
-def snippet(first_line: str, last_line: str) -> str:
-    """The text from one line to the next that equals the other."""
-    start = LINES.index(first_line)
-    end = next(n for n in range(start, len(LINES)) if LINES[n] == last_line)
-    return "\n".join(LINES[start : end + 1])
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:
@@ -57,14 +49,6 @@ def gradio(monkeypatch: pytest.MonkeyPatch) -> None:
         module = ModuleType("gradio")
         module.Slider = module.Number = lambda **_: object()  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "gradio", module)
-
-
-def video_snippet(number: int) -> str:
-    """The first or second stream of the text: from its imports to the end of Stream(...)."""
-    starts = [n for n, line in enumerate(LINES) if line.startswith("from fastrtc import Stream")]
-    begin = starts[number]
-    end = next(n for n in range(begin, len(LINES)) if LINES[n] == ")")
-    return "\n".join(LINES[begin : end + 1])
 
 
 @pytest.mark.usefixtures("gradio")
@@ -119,14 +103,8 @@ class Thresholds(AsyncEcho):
 async def test_input_hook_and_output_hook() -> None:
     stream = Stream(Thresholds(), modality="audio")
     scope: dict[str, Any] = {"stream": stream}
-    exec(
-        snippet(
-            "from pydantic import BaseModel, Field",
-            "    stream.set_input(data.webrtc_id, data.conf_threshold)",
-        ),
-        scope,
-    )
-    exec(snippet("from fastapi.responses import StreamingResponse", "    )"), scope)
+    exec(INPUT_HOOK, scope)
+    exec(OUTPUT_HOOK, scope)
     async with MemoryClient(stream, "me") as session, client_of(scope["app"]) as client:
 
         async def read() -> str:
@@ -148,11 +126,7 @@ async def test_custom_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "index.html").write_text("<h1>My page</h1>")
     monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {}
-    source = snippet(
-        "from fastapi.responses import HTMLResponse",
-        '    return HTMLResponse(content=open("index.html").read())',
-    )
-    exec(source, scope)
+    exec(FRONTEND, scope)
     app = scope["app"]
     async with client_of(app) as client:
         body = {"type": "offer", "sdp": "v=0", "webrtc_id": "me"}

@@ -29,6 +29,22 @@ RECEIVED = """async ([kind, counter]) => {
   return sum;
 }"""
 
+FOCUSED = """(component) => {
+  const focused = document.querySelector(component).shadowRoot.activeElement;
+  return focused && getComputedStyle(focused).outlineStyle !== "none" ? focused.textContent : null;
+}"""
+MOVED = """([component, element]) => {
+  const video = document.querySelector(component).shadowRoot.querySelector(element);
+  if (!video.videoWidth) return false;
+  const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
+  const pen = canvas.getContext("2d");
+  pen.drawImage(video, 0, 0, 64, 48);
+  const now = pen.getImageData(0, 0, 64, 48).data;
+  const before = window.picture ?? now;
+  window.picture = now;
+  return now.filter((value, at) => Math.abs(value - before[at]) > 24).length > 100;
+}"""
+
 
 class GradioPage:
     """One visitor.
@@ -44,21 +60,40 @@ class GradioPage:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    async def open(self, url: str) -> None:
-        """Loads the page and waits until the component is there."""
+    async def open(self, url: str, tab: str | None = None) -> None:
+        """Loads the page and waits until the component is there, in a tab of the page's."""
         await self.page.add_init_script(WATCH_CONNECTIONS)
         await self.page.goto(url)
+        if tab is not None:
+            await self.page.get_by_role("tab", name=tab).click(timeout=LOADED_MS)
         await self.page.wait_for_selector(f"{self.component} .card", timeout=LOADED_MS)
+
+    async def press_start(self) -> None:
+        """Presses the button that starts: the component's, or the page's where that has none."""
+        own = self.page.locator(f"{self.component} .toggle")
+        other = self.page.get_by_role("button", name="Start stream")
+        await own.or_(other).filter(visible=True).click()
 
     async def start(self) -> None:
         """Presses start and waits for the call."""
-        await self.page.click(f"{self.component} .toggle")
+        await self.press_start()
         await self.wait("live")
 
     async def stop(self) -> None:
         """Presses stop."""
         await self.page.click(f"{self.component} .toggle")
         await self.wait("idle")
+
+    async def tab_to(self, name: str, key: str = "Tab", presses: int = 60) -> None:
+        """Moves the keyboard's focus on until it is seen to be on one of the component's parts."""
+        focused = None
+        for _ in range(presses + 1):
+            focused = await self.page.evaluate(FOCUSED, self.component)
+            if focused == name:
+                return
+            if presses:
+                await self.page.keyboard.press(key)
+        raise AssertionError(f"{name!r} has no visible focus; {focused!r} has")
 
     async def wait(self, state: str) -> None:
         """Waits for a state of the call."""
@@ -71,10 +106,10 @@ class GradioPage:
         await problem.wait_for(timeout=SOON_MS)
 
     async def set_number(self, label: str, value: float) -> None:
-        """Types a number into a Number or a Slider."""
-        field = self.page.locator(f"input[type=number][aria-label*='{label}']").or_(
-            self.page.get_by_label(label, exact=True)
-        )
+        """Types a number into a Number or a Slider; "" is the first one, whatever it is called."""
+        numbers = self.page.locator("input[type=number]")
+        named = self.page.locator(f"input[type=number][aria-label*='{label}']")
+        field = named.or_(self.page.get_by_label(label, exact=True)) if label else numbers
         await field.first.fill(str(value))
         await field.first.press("Enter")
         await field.first.blur()
@@ -89,6 +124,18 @@ class GradioPage:
             }})""",
             arg=label,
             timeout=SOON_MS,
+        )
+
+    async def wait_for_changes(self, label: str, count: int) -> None:
+        """Waits until a Number has shown so many values other than the one before."""
+        await self.page.evaluate("window.shown = []")
+        condition = "(window.shown.at(-1) === value || window.shown.push(value)) && "
+        await self.wait_for_number(label, f"{condition} window.shown.length > {count}")
+
+    async def wait_for_movement(self, element: str) -> None:
+        """Waits until a picture of the component is not what it was."""
+        await self.page.wait_for_function(
+            MOVED, arg=[self.component, element], timeout=SOON_MS, polling=100
         )
 
     async def wait_received(self, kind: str, counter: str, least: float) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
-import numpy as np
 import pytest
 from playwright.async_api import Page
 
-from e2e.browser import RATE_HZ, Chromium
+from clips import RATE_HZ, clip
+from e2e.apps.cells import cells
+from e2e.browser import Chromium
 from e2e.gradio_page import GradioPage
-from e2e.server import Server, free_port, wait_for_port
+from e2e.server import Server
 
 pytestmark = pytest.mark.together
 
-CORE_CONCEPTS = Path(__file__).parents[1] / "data" / "core-concepts.txt"
+SPEECH = clip("austen-0870")
+# Chromium tells pages with this event that they are in another network.
+OTHER_NETWORK = "navigator.connection.dispatchEvent(new Event('change'))"
 
 
 @pytest.fixture(scope="module")
@@ -28,69 +28,126 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def hum(chromium: Chromium) -> None:
-    """What the microphone hears: a tone."""
-    angle = 2 * np.pi * 300 * np.arange(2 * RATE_HZ) / RATE_HZ
-    chromium.set_microphone((8000 * np.sin(angle)).astype(np.int16))
+def speech(chromium: Chromium) -> None:
+    """What the microphone hears."""
+    chromium.set_microphone(SPEECH, RATE_HZ)
 
 
-def test_a_call_from_start_to_stop(chromium: Chromium, url: str) -> None:
-    async def talk(page: Page) -> None:
-        visitor = GradioPage(page)
-        await visitor.open(f"{url}/talk/?__theme=dark")
-        await visitor.start()
-        # The slider's first value was there from the first frame, and every change arrives.
-        await visitor.wait_for_number("Used gain", "value === 0.5")
+async def two_visitors(page: Page, address: str) -> tuple[GradioPage, GradioPage]:
+    """The same page in two tabs, the second one dark."""
+    one, two = GradioPage(page), GradioPage(await page.context.new_page())
+    await asyncio.gather(one.open(address), two.open(f"{address}/?__theme=dark"))
+    return one, two
+
+
+async def media_flows(visitor: GradioPage, name: str) -> None:
+    """What the page plays and shows moves, and so does what the handler gets."""
+    shows = not name.endswith("-send")
+    if shows and "audio" in name:
         await visitor.wait_received("audio", "totalAudioEnergy", 1e-4)
-        await visitor.set_number("Gain", 0.25)
-        await visitor.wait_for_number("Used gain", "value === 0.25")
+    if shows and "video" in name:
+        await visitor.wait_received("video", "framesDecoded", 10)
+    if "video" in name:
+        await visitor.wait_for_movement("video.main")
+    if "send" in name:
+        await visitor.wait_for_changes("Noticed", 3)
 
-        await page.click(".fastrtc summary")
+
+@pytest.mark.parametrize("name", [name for name in cells if name != "together"])
+def test_a_cell(chromium: Chromium, url: str, name: str) -> None:
+    """One visitor talks and looks, another is refused and has the next turn."""
+
+    async def meet(page: Page) -> None:
+        one, two = await two_visitors(page, f"{url}/{name}")
+        await one.start()
+        await one.wait_for_number("Used share", "value === 0.5")
+        await media_flows(one, name)
+        assert await one.complaints() == []
+        assert await one.overflow(390) == 0
+
+        await two.press_start()
+        await two.wait_for_problem("All places are taken (1)")
+        await one.wait("live")
+
+        if "send" in name:
+            await one.set_number("Share", 0.25)
+            await one.wait_for_number("Used share", "value === 0.25")
+        await one.set_number("Share", 1)
+        if "send" not in name:
+            # A generator has its inputs from the beginning.
+            await one.stop()
+            await one.press_start()
+        await one.wait_for_problem("That is too much.")
+        await page.get_by_test_id("toast-body").first.wait_for()
+        if name in ("audio-receive", "video-receive"):
+            # A generator that fails has no more to play.
+            await one.wait("idle")
+        else:
+            await one.stop()
+        await one.wait_sessions(url, name, 0)
+
+        # A session that a page left behind would keep the only place.
+        await one.set_number("Share", 0.75)
+        await one.start()
+        await one.wait_for_number("Used share", "value === 0.75")
+        await page.reload()
+        await two.wait_sessions(url, name, 0)
+        await two.start()
+        await two.wait_for_number("Used share", "value === 0.5")
+        await two.page.goto("about:blank")
+        await one.wait_sessions(url, name, 0)
+        assert one.errors == two.errors == []
+
+    chromium.visit(meet)
+
+
+def test_two_tabs_at_once(chromium: Chromium, url: str) -> None:
+    """Each has its own inputs, its own outputs, and its own end."""
+
+    async def meet(page: Page) -> None:
+        one, two = await two_visitors(page, f"{url}/together")
+        await two.set_number("Share", 0.75)
+        await asyncio.gather(one.start(), two.start())
+        await one.wait_for_number("Used share", "value === 0.5")
+        await two.wait_for_number("Used share", "value === 0.75")
+        await media_flows(one, "audio-video-send-receive")
+        await one.set_number("Share", 0.25)
+        await one.wait_for_number("Used share", "value === 0.25")
+        await two.wait_for_changes("Noticed", 3)
+        await two.wait_for_number("Used share", "value === 0.75")
+        assert await two.complaints() == []
+        await one.stop()
+        await one.wait_sessions(url, "together", 1)
+        await media_flows(two, "audio-video-send-receive")
+        await two.stop()
+        await one.wait_sessions(url, "together", 0)
+        assert one.errors == two.errors == []
+
+    chromium.visit(meet)
+
+
+def test_everything_by_keyboard(chromium: Chromium, url: str) -> None:
+    async def press(page: Page) -> None:
+        visitor = GradioPage(page)
+        await visitor.open(f"{url}/audio-video-send-receive")
+        await visitor.tab_to("Start")
+        await page.keyboard.press("Enter")
+        await visitor.wait("live")
+        for now, then in (("Mute", "Unmute"), ("Camera off", "Camera on")):
+            await visitor.tab_to(now)
+            await page.keyboard.press("Space")
+            await visitor.tab_to(then, presses=0)
+        await visitor.tab_to("Devices and connection")
+        await page.keyboard.press("Enter")
         await page.get_by_text("Round trip").wait_for()
         await page.get_by_text("Sound dropped there").wait_for()
         assert await visitor.complaints() == []
+        await visitor.tab_to("Stop", key="Shift+Tab")
+        await page.keyboard.press("Space")
+        await visitor.wait("idle")
+        await visitor.wait_sessions(url, "audio-video-send-receive", 0)
 
-        other = GradioPage(await page.context.new_page())
-        await other.open(f"{url}/talk")
-        await other.page.click(".fastrtc .toggle")
-        await other.wait_for_problem("All places are taken (1)")
-        await other.page.close()
-
-        await visitor.set_number("Gain", 1.9)
-        await visitor.wait_for_problem("That is too loud.")
-        await page.get_by_test_id("toast-body").first.wait_for()
-        await visitor.stop()
-        await visitor.wait_sessions(url, "talk", 0)
-
-        await visitor.set_number("Gain", 1)
-        await visitor.start()
-        await visitor.wait_sessions(url, "talk", 1)
-        await page.reload()
-        await visitor.wait_sessions(url, "talk", 0)
-        assert visitor.errors == []
-
-    chromium.visit(talk)
-
-
-def test_a_button_starts_what_the_server_plays(chromium: Chromium, url: str) -> None:
-    async def listen(page: Page) -> None:
-        visitor = GradioPage(page)
-        await visitor.open(f"{url}/listen")
-        assert not await page.is_visible(".fastrtc .toggle")
-        await visitor.set_number("Frequency", 300)
-        for _ in range(2):
-            await page.get_by_role("button", name="Start stream").click()
-            await visitor.wait("live")
-            await visitor.wait_for_number("Played", "value === 300")
-            await visitor.stop()
-        await page.get_by_role("button", name="Start stream").click()
-        await visitor.wait_received("audio", "totalAudioEnergy", 1e-3)
-        await page.goto("about:blank")
-        await visitor.open(f"{url}/tell")
-        await visitor.wait_sessions(url, "listen", 0)
-        assert visitor.errors == []
-
-    chromium.visit(listen)
+    chromium.visit(press)
 
 
 def test_a_microphone_that_is_only_sent(chromium: Chromium, url: str) -> None:
@@ -103,6 +160,7 @@ def test_a_microphone_that_is_only_sent(chromium: Chromium, url: str) -> None:
         await visitor.wait_for_number("Level", "value > 1000")
         await page.get_by_role("button", name="Mute").click()
         await visitor.wait_for_number("Level", "value < 100")
+        assert await visitor.complaints() == []
         await visitor.stop()
         await visitor.wait_sessions(url, "tell", 0)
         weight = await visitor.weight()
@@ -113,7 +171,7 @@ def test_a_microphone_that_is_only_sent(chromium: Chromium, url: str) -> None:
 
 
 def test_components_beside_each_other(chromium: Chromium, url: str) -> None:
-    """Two of them in tabs, made without a Stream; one is typed to."""
+    """Three of them in tabs, made without a Stream; one is typed to, one changes."""
 
     async def chat(page: Page) -> None:
         typing = GradioPage(page, "#typing")
@@ -139,85 +197,43 @@ def test_components_beside_each_other(chromium: Chromium, url: str) -> None:
         await page.get_by_role("button", name="Rename").click()
         await page.get_by_role("heading", name="Another name").wait_for()
         await echo.wait("live")
-        await echo.stop()
+        await page.get_by_role("button", name="Hide").click()
+        await page.wait_for_selector("#echo", state="hidden")
+        await page.get_by_role("button", name="Show").click()
+        await page.wait_for_selector("#echo .card", state="visible")
+        await echo.wait("live")
+        await echo.wait_sessions(url, "echo", 1)
+        await page.get_by_role("button", name="Remove").click()
         await echo.wait_sessions(url, "echo", 0)
+        await page.get_by_role("button", name="Show").click()
         await echo.start()
         await echo.wait_sessions(url, "echo", 1)
-
-        await page.get_by_role("tab", name="Drawn").click()
-        drawn = GradioPage(page, "#kept")
-        await drawn.start()
-        await page.get_by_role("button", name="Redraw").click()
-        await page.get_by_role("heading", name="Drawn 1").wait_for()
-        await drawn.wait("live")
+        await echo.wait_sessions(url, "typing", 1)
         assert typing.errors == []
 
     chromium.visit(chat)
 
 
-@pytest.mark.parametrize("name", ["mirror", "watch", "paint", "call"])
-def test_pictures(chromium: Chromium, url: str, name: str) -> None:
-    async def look(page: Page) -> None:
-        visitor = GradioPage(page)
-        await visitor.open(f"{url}/{name}")
-        if name == "paint":
-            await page.get_by_role("button", name="Start stream").click()
-            await visitor.wait("live")
-        else:
-            await visitor.start()
-        await visitor.wait_for_number("Used share", "value === 0.5")
-        if name != "watch":
-            await visitor.wait_received("video", "framesDecoded", 10)
-        if name == "call":
-            await visitor.wait_received("audio", "totalAudioEnergy", 1e-4)
-        if name in ("mirror", "watch"):
-            await visitor.set_number("Share", 0.25)
-            await visitor.wait_for_number("Used share", "value === 0.25")
-        # What is shown moves: the camera's own picture, or the server's.
-        await page.wait_for_function(
-            "() => document.querySelector('.fastrtc').shadowRoot"
-            ".querySelector('video.main').currentTime > 0.5"
-        )
-        assert await visitor.complaints() == []
-        assert await visitor.overflow(390) == 0
-        await visitor.stop()
-        await visitor.wait_sessions(url, name, 0)
-        assert visitor.errors == []
+def test_a_call_outlives_a_redrawing_and_another_network(chromium: Chromium, url: str) -> None:
+    """``gr.render`` makes a new component with the same key; the call is the old one."""
 
-    chromium.visit(look)
-
-
-@pytest.fixture
-def first_example(tmp_path: Path) -> Iterator[str]:
-    """The first snippet of the user's own description, run as it is."""
-    lines = CORE_CONCEPTS.read_text().splitlines()
-    start = lines.index("from fastrtc import Stream")
-    program = [*lines[start : lines.index(")", start) + 1], "stream.ui.launch()"]
-    assert program[-1] in lines
-    (tmp_path / "app.py").write_text("\n".join(program))
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=tmp_path,
-        env={**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"},
-        stdout=subprocess.DEVNULL,
-    )
-    wait_for_port(port, process)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(10)
-
-
-def test_the_users_own_description(chromium: Chromium, first_example: str) -> None:
-    """Its handler takes no slider, though its page has one: surplus inputs are dropped."""
-
-    async def flip(page: Page) -> None:
-        visitor = GradioPage(page)
-        await visitor.open(first_example)
-        assert await page.locator("input[type=range]").first.is_visible()
+    async def redraw(page: Page) -> None:
+        visitor = GradioPage(page, "#kept")
+        await visitor.open(f"{url}/chat", tab="Drawn")
         await visitor.start()
-        await visitor.wait_received("video", "framesDecoded", 10)
+        await page.get_by_role("button", name="Redraw").click()
+        await page.get_by_role("heading", name="Drawn 1").wait_for()
+        await visitor.wait("live")
+        await page.evaluate(OTHER_NETWORK)
+        await visitor.wait("reconnecting")
+        await visitor.wait("live")
+        await visitor.wait_received("audio", "totalAudioEnergy", 1e-4)
+        await visitor.set_number("Share", 0.25)
+        await visitor.wait_for_number("Used share", "value === 0.25")
+        await visitor.wait_sessions(url, "kept", 1)
         await visitor.stop()
+        await visitor.wait_sessions(url, "kept", 0)
+        await visitor.start()
         assert visitor.errors == []
 
-    chromium.visit(flip)
+    chromium.visit(redraw)
