@@ -48,6 +48,36 @@ def test_without_an_estimate_it_stays_where_it_starts() -> None:
     assert {target for _, target in found} == {Target(900_000, 1.0, FPS)}
 
 
+def test_queues_are_left_to_empty_while_estimates_run_behind_a_way_that_became_narrow() -> None:
+    falling_bps = [2_600_000, 1_900_000, 1_500_000, 1_300_000, 1_100_000, 1_000_000]
+    found, keyframes_s = [], []
+    adaptation = Adaptation(start_bitrate_bps=1_000_000)
+    for index in range(150):
+        now_s = index / FPS
+        if now_s < 2:
+            adaptation.on_estimate(3_000_000, now_s)
+        elif index % 6 == 0 and (step := (index - 60) // 6) < len(falling_bps):
+            adaptation.on_estimate(falling_bps[step], now_s)
+        found.append((now_s, adaptation.target(now_s, 640, 480, FPS)))
+        if adaptation.wants_keyframe(now_s):
+            keyframes_s.append(now_s)
+    assert at(found, 2.3).bitrate_bps > 1_000_000
+    low = [now_s for now_s, target in found if target.bitrate_bps == 80_000]
+    assert low[0] == pytest.approx(2.4)
+    assert low[-1] == pytest.approx(3.6, abs=0.1)
+    assert changes(found) == [], "as long as it lasts a size is not judged"
+    assert at(found, 3.7).bitrate_bps == pytest.approx(0.7 * 0.9 * 1_000_000, rel=0.01)
+    assert keyframes_s == [pytest.approx(3.6, abs=0.1)], "what was lost is not waited for"
+
+
+def test_one_lower_estimate_is_a_lower_rate_and_no_more() -> None:
+    def network(now_s: float) -> float:
+        return 1_000_000 if now_s >= 5 else 3_000_000
+
+    found = drive(Adaptation(), network, 10, (640, 480))
+    assert min(target.bitrate_bps for _, target in found) == 900_000
+
+
 def test_a_drop_is_followed_at_once_and_a_recovery_within_seconds() -> None:
     def network(now_s: float) -> float:
         return 300_000 if 10 <= now_s < 30 else 3_000_000

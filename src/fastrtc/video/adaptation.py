@@ -13,6 +13,13 @@ _SHARE: Final = 0.9
 """Of an estimate; audio, retransmissions and headers take the rest."""
 _DEAD_ZONE: Final = 0.05
 """Changes of an estimate that are noise."""
+_FALL: Final = 0.92
+"""An estimate below this share of the one before is a fall."""
+_FALLS: Final = 3
+_FALLS_WITHIN_S: Final = 1.5
+_DRAIN_S: Final = 1.2
+_AFTER_DRAIN: Final = 0.7
+"""Of an estimate that was still falling when the queues were left to empty."""
 _RISE_PER_S: Final = 2.0
 """How much higher the rate may be a second later."""
 _SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25)
@@ -100,6 +107,9 @@ class Adaptation:
         self._max_bps = max_bitrate_bps
         self._bitrate_bps = self._wanted_bps = float(start_bitrate_bps)
         self._moved_s: float | None = None
+        self._estimate_bps = 0.0
+        self._falls_s: list[float] = []
+        self._drains_until_s: float | None = None
         self._scale = 0
         self._cramped = _Since()
         self._roomy = _Since()
@@ -107,13 +117,33 @@ class Adaptation:
         self._keyframes = KeyframeRequests()
 
     def on_estimate(self, bps: float, now_s: float) -> None:
-        """The network carries this much: less is obeyed at once, more is approached."""
+        """The network carries this much: less is obeyed at once, more is approached.
+
+        Estimates that fall one after the other run behind a way that has become narrow, while
+        what is sent queues up in front of it. Then next to nothing is sent until the queues are
+        empty, and after that a keyframe, which replaces what was lost in them.
+        """
         self._move(now_s)
-        self._wanted_bps = min(max(bps * _SHARE, self._min_bps), self._max_bps)
+        if bps < self._estimate_bps * _FALL:
+            recent = [fall_s for fall_s in self._falls_s if now_s - fall_s < _FALLS_WITHIN_S]
+            self._falls_s = [*recent, now_s]
+        elif bps > self._estimate_bps:
+            self._falls_s = []
+        self._estimate_bps = bps
+        if len(self._falls_s) >= _FALLS and self._drains_until_s is None:
+            self._drains_until_s = now_s + _DRAIN_S
+        self._want(bps * _SHARE)
 
     def target(self, now_s: float, width: int, height: int, fps: float) -> Target:
         """What to make of pictures of this size that come this often."""
         self._move(now_s)
+        if self._drains_until_s is not None:
+            if now_s < self._drains_until_s:
+                return Target(self._min_bps, _SCALES[self._scale], _FEWEST_FPS)
+            self._drains_until_s, self._falls_s = None, []
+            self._want(self._estimate_bps * _SHARE * _AFTER_DRAIN)
+            self._bitrate_bps = self._wanted_bps
+            self.request_keyframe()
         pixels = width * height
         useful = _BPS_PER_PIXELS * pixels**_PIXELS_EXPONENT * fps
         bitrate_bps = min(self._bitrate_bps, max(useful, self._min_bps))
@@ -133,6 +163,9 @@ class Adaptation:
     def wants_keyframe(self, now_s: float) -> bool:
         """Whether the next picture should be one; asked for each picture."""
         return self._keyframes.wants(now_s)
+
+    def _want(self, bps: float) -> None:
+        self._wanted_bps = min(max(bps, self._min_bps), self._max_bps)
 
     def _move(self, now_s: float) -> None:
         since_s = 0.0 if self._moved_s is None else now_s - self._moved_s
