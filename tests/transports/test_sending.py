@@ -13,7 +13,7 @@ import pytest
 
 from fastrtc import Stream
 from fastrtc.audio.convert import AudioChunk
-from fastrtc.audio.g711 import mulaw_decode
+from fastrtc.audio.g711 import mulaw_decode, mulaw_encode
 from fastrtc.testing import run
 from fastrtc.transports.reader import serve_socket
 from fastrtc.transports.websocket import SocketTransport
@@ -34,8 +34,11 @@ class Caller(Line):
         self.events: list[str] = []
         self.payloads: list[bytes] = []
         self.at_media: dict[int, Callable[[], Any]] = {}
+        self.room = asyncio.Event()
+        self.room.set()
 
     async def send_text(self, data: str) -> None:
+        await self.room.wait()
         await super().send_text(data)
         message = json.loads(data)
         self.events.append(message["event"])
@@ -134,5 +137,42 @@ def test_a_reason_that_no_encoding_can_carry_closes_all_the_same() -> None:
         transport.close("half \ud800 a character")
         await asyncio.sleep(0.1)
         assert line.closed == (1000, "half ? a character")
+
+    call(check)
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), LookupError("a fault of the server")])
+@pytest.mark.parametrize("frame", [1, 15])
+def test_what_sending_raises_ends_the_session_and_not_who_plays(
+    error: Exception, frame: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise error
+
+    async def check(transport: SocketTransport, line: Caller) -> None:
+        line.at_media[frame] = fail
+        transport.play(loud(1))
+        await asyncio.sleep(1)
+        assert transport.ended.done()
+        assert len(line.payloads) == frame
+        transport.play(loud(1))
+
+    call(check)
+    assert ("the WebSocket failed" in caplog.text) == isinstance(error, LookupError)
+
+
+def test_a_socket_that_is_full_gets_the_rest_once_it_has_room() -> None:
+    """Nothing is lost, doubled or overtaken, and who plays does not wait."""
+
+    async def check(transport: SocketTransport, line: Caller) -> None:
+        line.room.clear()
+        samples = np.arange(1600, dtype=np.int16) * 20
+        transport.play(AudioChunk(samples, RATE_HZ, 1))
+        await asyncio.sleep(0.5)
+        assert len(line.payloads) == 0
+        line.room.set()
+        await asyncio.sleep(0.5)
+        expected = mulaw_decode(mulaw_encode(samples))
+        np.testing.assert_array_equal(mulaw_decode(b"".join(line.payloads)), expected)
 
     call(check)

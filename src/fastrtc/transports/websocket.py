@@ -111,6 +111,7 @@ class SocketTransport:
         self._texts: deque[Message] = deque()
         self._waker: asyncio.Future[None] | None = None
         self._unfinished: Rest | None = None
+        self._failure: Exception | None = None
         self._beat = beat_of(self._loop)
         self._alarm: Alarm | asyncio.TimerHandle | None = None
         self._alarm_at_s = 0.0
@@ -262,6 +263,8 @@ class SocketTransport:
         """Sends what :meth:`play` cannot send at once, until the end; then closes the socket."""
         try:
             while True:
+                if self._failure is not None:
+                    raise self._failure
                 if self._unfinished is not None:
                     unfinished, self._unfinished = self._unfinished, None
                     await unfinished
@@ -273,7 +276,7 @@ class SocketTransport:
                     break
                 now_s = self._loop.time()
                 self._send_due(now_s)
-                if self._unfinished is not None:
+                if self._unfinished is not None or self._failure is not None:
                     continue
                 if self._video is not None and (messages := self._video.take()):
                     self._said_at_s = now_s
@@ -285,7 +288,9 @@ class SocketTransport:
             reason = self._reason.encode(errors="replace")[:LONGEST_REASON_BYTES]
             await self._socket.close(self._code, reason.decode(errors="ignore"))
         except GONE as error:
-            self._lost(error)
+            logger.debug("session %s: the socket is gone: %r", self._session.id, error)
+            self._texts.clear()
+            self.close("the client is gone")
 
     # Inside.
 
@@ -313,10 +318,10 @@ class SocketTransport:
                 return
             try:
                 self._unfinished = begin(self._send_frame(now_s))
-            except GONE as error:
-                # Not now: who plays does not expect the session to end meanwhile.
-                self._is_sending = True
-                self._loop.call_soon(self._lost, error)
+            except Exception as error:  # noqa: BLE001 - raised where the session can end of it
+                # Who plays does not expect the session to end meanwhile.
+                self._is_sending, self._failure = True, error
+                self._wake()
                 return
             if self._unfinished is not None:
                 self._wake()
@@ -332,11 +337,6 @@ class SocketTransport:
     def _on_alarm(self) -> None:
         self._alarm = None
         self._send_due(self._loop.time())
-
-    def _lost(self, error: Exception) -> None:
-        logger.debug("session %s: the socket is gone: %r", self._session.id, error)
-        self._texts.clear()
-        self.close("the client is gone")
 
     async def _send_frame(self, now_s: float) -> None:
         frame = self._pacer.take(now_s)
