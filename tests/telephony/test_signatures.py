@@ -18,7 +18,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI, Request, Response
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastrtc import Stream
@@ -157,6 +157,7 @@ TEXTS = st.text(st.characters(exclude_categories=()))
 
 
 @given(TEXTS, TEXTS, st.binary())
+@example("\ud800", "\ud800", b"\xff")
 def test_nothing_else_is_signed(text: str, other: str, body: bytes) -> None:
     assert not plivo_signed(text, TOKEN, "https://a.com/", other)
     assert not telnyx_signed(text, PUBLIC_KEY, other, body, 0)

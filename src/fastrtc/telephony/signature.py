@@ -85,7 +85,8 @@ def plivo_signature(
         text += "?" + query
     if query and form:
         text += "."
-    digest = hmac.new(token.encode(), f"{text}{form}.{nonce}".encode(), hashlib.sha256).digest()
+    signed = f"{text}{form}.{nonce}".encode(errors="replace")
+    digest = hmac.new(token.encode(), signed, hashlib.sha256).digest()
     return base64.b64encode(digest).decode("ascii")
 
 
@@ -95,7 +96,7 @@ def plivo_signed(
     """Whether Plivo signed this request; it sends a signature for each of the account's tokens."""
     expected = plivo_signature(token, url, nonce, parameters).encode()
     return any(
-        hmac.compare_digest(expected, signature.strip().encode())
+        hmac.compare_digest(expected, signature.strip().encode(errors="replace"))
         for signature in signatures.split(",")
     )
 
