@@ -60,6 +60,8 @@ def _leave_first(server: Any, loop: asyncio.AbstractEventLoop) -> None:
                 left.result(PATIENCE_S)
             except concurrent.futures.TimeoutError:
                 logger.warning("handlers were still shutting down when the server closed")
+            except Exception:
+                logger.exception("calls could not be ended before the server closed")
         close()
 
     server.close = leave_and_close
