@@ -5,6 +5,7 @@ use str0m::Candidate;
 
 use crate::handover::Refusal;
 use crate::net::{self, RemoteCandidate};
+use crate::path::MAX_CANDIDATES;
 
 /// Offers longer than this are refused unread, in bytes.
 pub const MAX_SDP_BYTES: usize = 128 * 1024;
@@ -31,7 +32,7 @@ pub struct Offer {
     pub fingerprint: String,
     /// The client's ICE user fragment; it changes with an ICE restart.
     pub ice_ufrag: String,
-    /// The client's candidates that ICE can use.
+    /// The first [`MAX_CANDIDATES`] of the client's candidates that ICE can use.
     pub candidates: Vec<Candidate>,
     /// An audio section is offered.
     pub audio: bool,
@@ -88,7 +89,9 @@ pub fn inspect(sdp: &str, allowed: Allowed) -> Result<Offer, Refusal> {
             }
         } else if line.starts_with("a=candidate:") {
             // The engine names what is wrong with a line that is none.
-            if let Ok(RemoteCandidate::Usable(candidate)) = net::parse_remote(line) {
+            if offer.candidates.len() < MAX_CANDIDATES
+                && let Ok(RemoteCandidate::Usable(candidate)) = net::parse_remote(line)
+            {
                 offer.candidates.push(candidate);
             }
         } else if let Some(section) = sections.last_mut() {

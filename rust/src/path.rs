@@ -19,7 +19,7 @@ const MEDIA_PROVES_AFTER: Duration = Duration::from_millis(500);
 /// Checks are sent on paths that were not chosen too. On the chosen one they come every 2.5 s.
 const CHECK_PROVES_AFTER: Duration = Duration::from_secs(4);
 /// Candidates remembered of one client: more than any browser has.
-const MAX_CANDIDATES: usize = 64;
+pub const MAX_CANDIDATES: usize = 64;
 
 /// The client's end of a path.
 pub type Remote = (Protocol, SocketAddr);
@@ -38,7 +38,7 @@ impl Path {
     /// No path yet, of a client that announced `candidates`.
     pub fn new(candidates: &[Candidate]) -> Self {
         Self {
-            announced: candidates.iter().take(MAX_CANDIDATES).cloned().collect(),
+            announced: candidates.to_vec(),
             ..Self::default()
         }
     }

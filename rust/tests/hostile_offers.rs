@@ -298,17 +298,19 @@ fn the_longest_offers_are_answered_or_refused_soon() {
         }
         let sdp =
             format!("{head}a=group:BUNDLE {group}\r\n{audio}a=sendrecv\r\na=mid:first\r\n{lines}");
-        let started = Instant::now();
-        let outcome =
-            offer::inspect(&sdp, EVERYTHING).and_then(|_| answer(&sdp, true, &certificate));
-        assert!(
-            started.elapsed() < LONGEST,
-            "kind {kind} took {:?}",
-            started.elapsed()
-        );
-        if let Err(refusal) = outcome {
-            must_be_named(&refusal, "a long offer");
-        }
+        // The shortest of three, because the machine may be busy with something else.
+        let took = (0..3).map(|_| {
+            let started = Instant::now();
+            let outcome =
+                offer::inspect(&sdp, EVERYTHING).and_then(|_| answer(&sdp, true, &certificate));
+            let took = started.elapsed();
+            if let Err(refusal) = outcome {
+                must_be_named(&refusal, "a long offer");
+            }
+            took
+        });
+        let took = took.min().unwrap();
+        assert!(took < LONGEST, "kind {kind} took {took:?}");
     }
 }
 
