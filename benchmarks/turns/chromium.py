@@ -37,6 +37,8 @@ SETTLE_S = 5.0
 """A browser's jitter buffer needs so long to find its size."""
 INCOMPLETE_MS = 2000.0
 """Pipecat answers what Smart Turn finds incomplete after 3 s of silence, and all else sooner."""
+EARLIEST_S = 0.15
+"""So long before the end of speech, as the tape has it, the model may find a turn complete."""
 SPARE_S = 2.0
 """A tape takes a busy browser longer than it is."""
 
@@ -172,7 +174,8 @@ def at_server(server: Server, tape: Tape) -> list[dict[str, Any]]:
             "server_silent_ms": after_ms(("silent",), arrived_s, over_s),
             "server_asked_ms": after_ms(("asked",), over_s, gone_s),
             "server_judged_ms": after_ms(("complete", "incomplete"), over_s, gone_s),
-            "complete": after_ms(("complete",), over_s, gone_s) is not None,
+            # The model may be asked before the last of a sound has decayed.
+            "complete": after_ms(("complete",), over_s - EARLIEST_S, gone_s) is not None,
             "server_over_ms": after_ms(("turn over",), over_s, gone_s),
             "server_sound_ms": after_ms(("first sound",), over_s, gone_s),
         }

@@ -67,13 +67,14 @@ class Asked:
 
     def __init__(self) -> None:
         self._model = get_smart_turn_model()
+        self.complete_at = self._model.complete_at
 
     def complete(self, audio: tuple[int, Any]) -> float:
         """As the model says."""
         notes = current
         notes.note("asked")
         probability = self._model.complete(audio)
-        notes.note("complete" if probability >= 0.5 else "incomplete")
+        notes.note("complete" if probability >= self.complete_at else "incomplete")
         return probability
 
 
