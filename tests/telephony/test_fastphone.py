@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from fastrtc import Stream
 from fastrtc.errors import ConfigurationError, FastphoneError, MissingExtension
 from fastrtc.telephony.fastphone import find_token, register, run_fastphone
+from fastrtc.ui.tunnel import open_tunnel
 from phones import Twilio
 from recorders import AsyncEcho
 from sockets import served
@@ -168,6 +169,27 @@ def test_a_service_that_gives_no_number_ends_the_server(
     assert "\n" not in str(raised.value)
     assert tunnel.closed == 1
     assert len(service.requests) == 1
+
+
+def test_without_a_tunnel_the_server_ends_and_no_number_is_asked_for(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(**_: Any) -> str:
+        raise RuntimeError("Could not get share link from Gradio API Server.")
+
+    monkeypatch.setattr("gradio.networking.setup_tunnel", offline)
+    with pytest.raises(FastphoneError, match=r"tunnel could not be opened .*online\?") as raised:
+        run_fastphone(
+            app_of(Stream(AsyncEcho(), modality="audio")),
+            open_tunnel,
+            token="hf_1",
+            host="127.0.0.1",
+            port=0,
+            service_url=service.url,
+            log_level="error",
+        )
+    assert "\n" not in str(raised.value)
+    assert service.requests == []
 
 
 def test_the_second_service_is_asked_when_the_first_is_down(service: Service) -> None:
