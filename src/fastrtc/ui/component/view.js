@@ -77,7 +77,6 @@ export class View {
     host.hidden = settings.visible === "hidden" || settings.visible === false;
     host.id = settings.elem_id ?? "";
     host.className = ["fastrtc", ...(settings.elem_classes ?? [])].join(" ");
-    // Without a scale a row shares its width evenly by itself; in a column growing would leave a gap below.
     host.style.flexGrow = settings.scale == null ? "" : String(settings.scale);
     host.style.minWidth = `min(${settings.min_width ?? 160}px, 100%)`;
     const name = settings.label ?? (this.hasPicture ? "Video" : "Audio");
