@@ -7,10 +7,8 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::video::colour::{
-    ColourError, Colours, Image, Pixels, Plane, Planes, pack_planes, pixels_to_planes,
-    planes_to_pixels, unpack_planes,
-};
+use crate::video::colour::{pack_planes, pixels_to_planes, planes_to_pixels, unpack_planes};
+use crate::video::layout::{ColourError, Colours, Image, Pixels, Plane, Planes};
 
 fn refused(error: ColourError) -> PyErr {
     PyValueError::new_err(error.to_string())
@@ -78,43 +76,133 @@ impl Span {
     }
 }
 
-/// A plane's span, stride, columns and rows.
-fn plane_of(buffer: &PyBuffer<u8>, what: &str) -> PyResult<(Span, usize, usize, usize)> {
-    let (shape, strides) = (buffer.shape(), buffer.strides());
-    let &[rows, columns] = shape else {
-        return Err(PyValueError::new_err(format!(
-            "{what} has the shape {shape:?}; a plane is (rows, columns)"
-        )));
-    };
-    // A single row has no next one, and numpy leaves its stride at anything.
-    let stride = if rows > 1 {
-        strides[0]
-    } else {
-        columns as isize
-    };
-    if (columns > 1 && strides[1] != 1) || stride < columns as isize {
-        return Err(PyValueError::new_err(format!(
-            "{what} has the strides {strides:?}; the columns of a plane follow each other"
-        )));
-    }
-    Ok((Span::of(buffer), stride as usize, columns, rows))
+/// One plane of a picture in Python's memory.
+struct PlaneBuffer {
+    span: Span,
+    stride: usize,
+    columns: usize,
+    rows: usize,
 }
 
-/// The size of a picture, once its planes agree on it.
-fn size_of(
-    y: &(Span, usize, usize, usize),
-    u: &(Span, usize, usize, usize),
-    v: &(Span, usize, usize, usize),
-) -> PyResult<(usize, usize)> {
-    let (width, height) = (y.2, y.3);
+impl PlaneBuffer {
+    fn of(buffer: &PyBuffer<u8>, what: &str) -> PyResult<Self> {
+        let (shape, strides) = (buffer.shape(), buffer.strides());
+        let &[rows, columns] = shape else {
+            return Err(PyValueError::new_err(format!(
+                "{what} has the shape {shape:?}; a plane is (rows, columns)"
+            )));
+        };
+        // A single row has no next one, and numpy leaves its stride at anything.
+        let stride = if rows > 1 {
+            strides[0]
+        } else {
+            columns as isize
+        };
+        if (columns > 1 && strides[1] != 1) || stride < columns as isize {
+            return Err(PyValueError::new_err(format!(
+                "{what} has the strides {strides:?}; the columns of a plane follow each other"
+            )));
+        }
+        Ok(Self {
+            span: Span::of(buffer),
+            stride: stride as usize,
+            columns,
+            rows,
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As [`Span::bytes`].
+    unsafe fn read<'a>(&self) -> Plane<&'a [u8]> {
+        // SAFETY: the caller's.
+        let data = unsafe { self.span.bytes() };
+        Plane {
+            data,
+            stride: self.stride,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Span::bytes_mut`].
+    unsafe fn write<'a>(&self) -> Plane<&'a mut [u8]> {
+        // SAFETY: the caller's.
+        let data = unsafe { self.span.bytes_mut() };
+        Plane {
+            data,
+            stride: self.stride,
+        }
+    }
+}
+
+/// The planes of one picture in Python's memory.
+struct PlaneBuffers {
+    y: PlaneBuffer,
+    u: PlaneBuffer,
+    v: PlaneBuffer,
+}
+
+/// The planes of one picture, once they agree on its size.
+fn planes_of(y: &PyBuffer<u8>, u: &PyBuffer<u8>, v: &PyBuffer<u8>) -> PyResult<PlaneBuffers> {
+    let planes = PlaneBuffers {
+        y: PlaneBuffer::of(y, "the luma plane")?,
+        u: PlaneBuffer::of(u, "the plane u")?,
+        v: PlaneBuffer::of(v, "the plane v")?,
+    };
+    let (width, height) = planes.size();
     let chroma = (width.div_ceil(2), height.div_ceil(2));
-    if (u.2, u.3) != chroma || (v.2, v.3) != chroma {
+    let (u, v) = (&planes.u, &planes.v);
+    if (u.columns, u.rows) != chroma || (v.columns, v.rows) != chroma {
         return Err(PyValueError::new_err(format!(
             "chroma planes of {}x{} and {}x{} do not fit a picture of {width}x{height}",
-            u.2, u.3, v.2, v.3
+            u.columns, u.rows, v.columns, v.rows
         )));
     }
-    Ok((width, height))
+    Ok(planes)
+}
+
+impl PlaneBuffers {
+    /// Columns and rows.
+    fn size(&self) -> (usize, usize) {
+        (self.y.columns, self.y.rows)
+    }
+
+    fn spans(&self) -> [&Span; 3] {
+        [&self.y.span, &self.u.span, &self.v.span]
+    }
+
+    /// # Safety
+    ///
+    /// As [`Span::bytes`], for all of them.
+    unsafe fn read<'a>(&self) -> Planes<&'a [u8]> {
+        let (width, height) = self.size();
+        // SAFETY: the caller's.
+        let (y, u, v) = unsafe { (self.y.read(), self.u.read(), self.v.read()) };
+        Planes {
+            width,
+            height,
+            y,
+            u,
+            v,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Span::bytes_mut`], for all of them; they do not overlap.
+    unsafe fn write<'a>(&self) -> Planes<&'a mut [u8]> {
+        let (width, height) = self.size();
+        // SAFETY: the caller's.
+        let (y, u, v) = unsafe { (self.y.write(), self.u.write(), self.v.write()) };
+        Planes {
+            width,
+            height,
+            y,
+            u,
+            v,
+        }
+    }
 }
 
 /// `None` stands for planes as they are.
@@ -151,19 +239,10 @@ pub fn planes_to_array(
     full_range: bool,
 ) -> PyResult<()> {
     let pixels = pixels_named(pixel_format)?;
-    let (y_plane, u_plane, v_plane) = (
-        plane_of(&y, "the luma plane")?,
-        plane_of(&u, "the plane u")?,
-        plane_of(&v, "the plane v")?,
-    );
-    let (width, height) = size_of(&y_plane, &u_plane, &v_plane)?;
+    let planes = planes_of(&y, &u, &v)?;
     writable(&out, "the array")?;
     let target = Span::of(&out);
-    if !out.is_c_contiguous()
-        || [&y_plane, &u_plane, &v_plane]
-            .iter()
-            .any(|plane| target.overlaps(&plane.0))
-    {
+    if !out.is_c_contiguous() || planes.spans().iter().any(|span| target.overlaps(span)) {
         return Err(PyValueError::new_err(
             "the array to write is not contiguous, or is part of the picture",
         ));
@@ -171,25 +250,7 @@ pub fn planes_to_array(
     let colours = Colours { bt709, full_range };
     py.detach(|| {
         // SAFETY: all buffers are held by this call; `out` is writable and overlaps no plane.
-        let (planes, target) = unsafe {
-            let planes = Planes {
-                width,
-                height,
-                y: Plane {
-                    data: y_plane.0.bytes(),
-                    stride: y_plane.1,
-                },
-                u: Plane {
-                    data: u_plane.0.bytes(),
-                    stride: u_plane.1,
-                },
-                v: Plane {
-                    data: v_plane.0.bytes(),
-                    stride: v_plane.1,
-                },
-            };
-            (planes, target.bytes_mut())
-        };
+        let (planes, target) = unsafe { (planes.read(), target.bytes_mut()) };
         match pixels {
             Some(pixels) => planes_to_pixels(&planes, target, pixels, colours),
             None => pack_planes(&planes, target),
@@ -212,17 +273,14 @@ pub fn array_to_planes(
     full_range: bool,
 ) -> PyResult<()> {
     let pixels = pixels_named(pixel_format)?;
-    let (y_plane, u_plane, v_plane) = (
-        plane_of(&y, "the luma plane")?,
-        plane_of(&u, "the plane u")?,
-        plane_of(&v, "the plane v")?,
-    );
-    let (width, height) = size_of(&y_plane, &u_plane, &v_plane)?;
+    let planes = planes_of(&y, &u, &v)?;
+    let (width, height) = planes.size();
     for plane in [&y, &u, &v] {
         writable(plane, "a plane")?;
     }
     let source = Span::of(&array);
-    let spans = [&source, &y_plane.0, &u_plane.0, &v_plane.0];
+    let [y_span, u_span, v_span] = planes.spans();
+    let spans = [&source, y_span, u_span, v_span];
     if (0..spans.len()).any(|one| (0..one).any(|other| spans[one].overlaps(spans[other]))) {
         return Err(PyValueError::new_err("the array and the planes overlap"));
     }
@@ -244,25 +302,7 @@ pub fn array_to_planes(
     let colours = Colours { bt709, full_range };
     py.detach(|| {
         // SAFETY: all buffers are held by this call; the planes are writable and nothing overlaps.
-        let (data, mut planes) = unsafe {
-            let planes = Planes {
-                width,
-                height,
-                y: Plane {
-                    data: y_plane.0.bytes_mut(),
-                    stride: y_plane.1,
-                },
-                u: Plane {
-                    data: u_plane.0.bytes_mut(),
-                    stride: u_plane.1,
-                },
-                v: Plane {
-                    data: v_plane.0.bytes_mut(),
-                    stride: v_plane.1,
-                },
-            };
-            (source.bytes(), planes)
-        };
+        let (data, mut planes) = unsafe { (source.bytes(), planes.write()) };
         let Some(pixels) = pixels else {
             return unpack_planes(data, &mut planes);
         };

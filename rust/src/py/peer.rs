@@ -142,8 +142,9 @@ impl PyPeer {
                 )));
             }
         };
-        self.accepted
-            .command(Command::Video(data.to_vec(py)?, rtp_time, codec));
+        let data = data.to_vec(py)?;
+        // Waking the media thread often has the kernel run it at once, in this one's place.
+        py.detach(|| self.accepted.command(Command::Video(data, rtp_time, codec)));
         Ok(())
     }
 
