@@ -3,22 +3,25 @@
 //! Datagrams, commands and the time come in as arguments; datagrams to send, events and the next
 //! deadline come out. After each mutation the engine is drained to its timeout, as str0m demands.
 
+mod media;
+mod stats;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::Codec;
-use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaKind, MediaTime, Mid};
+use str0m::media::{MediaKind, Mid};
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 
 use crate::audio::{AudioError, Effort, Inbound, InboundConfig, OutboundConfig, OutboundPacket};
-use crate::handover::{EncodedVideo, Event, Mailbox, Refusal, State};
+use crate::handover::{Event, Mailbox, Refusal, State};
 use crate::offer::{self, Allowed, Offer};
 use crate::path::{Path, Remote};
 use crate::playout::{Playout, Speaker};
@@ -338,34 +341,6 @@ impl Peer {
         }
     }
 
-    fn send_video(&mut self, now: Instant, data: Vec<u8>, rtp_time: u64, codec: Codec) {
-        let Some(writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else {
-            return;
-        };
-        let Some(pt) = writer
-            .payload_params()
-            .find(|params| params.spec().codec == codec)
-            .map(|params| params.pt())
-        else {
-            return;
-        };
-        let time = MediaTime::new(rtp_time, Frequency::NINETY_KHZ);
-        if let Err(error) = writer.write(pt, now, time, data) {
-            self.end(&format!("sending video failed: {error}"));
-        }
-    }
-
-    fn request_keyframe(&mut self) {
-        let Some(mut writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else {
-            return;
-        };
-        if writer.is_request_keyframe_possible(KeyframeRequestKind::Pli)
-            && let Err(error) = writer.request_keyframe(None, KeyframeRequestKind::Pli)
-        {
-            self.end(&format!("asking for a keyframe failed: {error}"));
-        }
-    }
-
     fn close(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Closing { .. } | Phase::Closed) {
             return;
@@ -506,79 +481,8 @@ impl Peer {
             RtcEvent::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
                 self.link.mailbox.push(Event::Bitrate(estimate.as_u64()));
             }
-            RtcEvent::PeerStats(stats) => {
-                if let Some(pair) = &stats.selected_candidate_pair {
-                    if pair.responses_received > self.responses_received {
-                        self.heard(now);
-                    }
-                    self.responses_received = pair.responses_received;
-                }
-                self.with_stats(|all| {
-                    all.set("bytes_received", stats.peer_bytes_rx as f64);
-                    all.set("bytes_sent", stats.peer_bytes_tx as f64);
-                    if let Some(rtt) = stats.rtt.or_else(|| {
-                        stats
-                            .selected_candidate_pair
-                            .as_ref()?
-                            .current_round_trip_time
-                    }) {
-                        all.set("round_trip_time_ms", rtt.as_secs_f64() * 1e3);
-                    }
-                });
-                self.publish_audio_stats();
-            }
-            RtcEvent::MediaEgressStats(stats) if Some(stats.mid) == self.audio_mid => {
-                if let Some(loss) = stats.loss {
-                    self.speaker.outbound.on_receiver_report(loss, now);
-                    self.with_stats(|all| all.set("remote_audio_loss", f64::from(loss)));
-                }
-            }
-            RtcEvent::MediaEgressStats(stats) if Some(stats.mid) == self.video_mid => {
-                self.with_stats(|all| {
-                    all.set("video_bytes_sent", stats.bytes as f64);
-                    all.set("video_packets_sent", stats.packets as f64);
-                    all.set("video_nacks_received", stats.nacks as f64);
-                    all.set("video_plis_received", stats.plis as f64);
-                    if let Some(loss) = stats.loss {
-                        all.set("remote_video_loss", f64::from(loss));
-                    }
-                });
-            }
-            RtcEvent::MediaIngressStats(stats) if Some(stats.mid) == self.video_mid => {
-                self.with_stats(|all| {
-                    all.set("video_bytes_received", stats.bytes as f64);
-                    all.set("video_packets_received", stats.packets as f64);
-                    all.set("video_nacks_sent", stats.nacks as f64);
-                    all.set("video_plis_sent", stats.plis as f64);
-                });
-            }
             RtcEvent::Closed => self.end("the client closed the connection"),
-            _ => {}
-        }
-    }
-
-    fn on_media(&mut self, now: Instant, data: MediaData) {
-        let codec = data.params.spec().codec;
-        if Some(data.mid) == self.audio_mid && codec == Codec::Opus {
-            if self.link.mailbox.is_started() {
-                let seq = **data.seq_range.start();
-                self.inbound.push(seq, data.time.numer(), data.data, now);
-            }
-        } else if Some(data.mid) == self.video_mid
-            && let Some(name) = codec_name(codec)
-        {
-            let keyframe = data.is_keyframe();
-            self.link.mailbox.push(Event::Video(EncodedVideo {
-                codec: name,
-                rtp_time: data.time.numer(),
-                contiguous: data.contiguous,
-                keyframe,
-                age_ms: now
-                    .saturating_duration_since(data.network_time)
-                    .as_secs_f64()
-                    * 1e3,
-                data: data.data,
-            }));
+            other => self.on_measured(now, other),
         }
     }
 
@@ -605,117 +509,5 @@ impl Peer {
             Phase::Closing { until } if now >= until => self.phase = Phase::Closed,
             _ => {}
         }
-    }
-
-    /// Playout waits while nobody is there to hear it.
-    fn can_play(&self) -> bool {
-        self.connected && self.audio_mid.is_some() && matches!(self.phase, Phase::Live)
-    }
-
-    fn outbound_timeout(&self) -> Option<Instant> {
-        if self.can_play() {
-            self.speaker.outbound.timeout()
-        } else {
-            None
-        }
-    }
-
-    fn send_audio(&mut self, now: Instant, out: &mut dyn Outlet) {
-        if let Err(error) = self.speaker.load(&self.link.playout) {
-            self.end(&format!("sending audio failed: {error}"));
-            return;
-        }
-        if !self.can_play() {
-            return;
-        }
-        while let Some(packet) = self.speaker.poll(&self.link.playout, now) {
-            if !self.write_audio(now, packet) {
-                return;
-            }
-            self.drain(now, out);
-        }
-    }
-
-    /// Returns false when there is no way to send.
-    fn write_audio(&mut self, now: Instant, packet: OutboundPacket) -> bool {
-        let Some(writer) = self.audio_mid.and_then(|mid| self.rtc.writer(mid)) else {
-            return false;
-        };
-        let Some(pt) = writer
-            .payload_params()
-            .find(|params| params.spec().codec == Codec::Opus)
-            .map(|params| params.pt())
-        else {
-            return false;
-        };
-        let time = MediaTime::new(packet.rtp_time, Frequency::FORTY_EIGHT_KHZ);
-        let written = writer.start_of_talkspurt(packet.start_of_talkspurt).write(
-            pt,
-            now,
-            time,
-            packet.payload,
-        );
-        if let Err(error) = &written {
-            self.end(&format!("sending audio failed: {error}"));
-        }
-        written.is_ok()
-    }
-
-    fn with_stats(&self, change: impl FnOnce(&mut Stats)) {
-        change(
-            &mut self
-                .link
-                .stats
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-    }
-
-    /// Writes the audio counters into the shared statistics, once a second.
-    fn publish_audio_stats(&self) {
-        let (inbound, outbound) = (self.inbound.stats(), self.speaker.outbound.stats());
-        self.with_stats(|all| {
-            all.set("audio_packets_received", inbound.received as f64);
-            all.set("audio_packets_lost", inbound.lost as f64);
-            all.set("audio_packets_late", inbound.late as f64);
-            all.set("audio_packets_duplicated", inbound.duplicated as f64);
-            all.set(
-                "audio_packets_recovered_by_fec",
-                inbound.recovered_fec as f64,
-            );
-            all.set(
-                "audio_concealed_s",
-                inbound.concealed_samples_48k as f64 / 48_000.0,
-            );
-            all.set(
-                "audio_silence_s",
-                inbound.silence_samples_48k as f64 / 48_000.0,
-            );
-            all.set(
-                "audio_skipped_s",
-                inbound.skipped_samples_48k as f64 / 48_000.0,
-            );
-            all.set("audio_restarts", inbound.restarts as f64);
-            all.set("audio_decode_errors", inbound.decode_errors as f64);
-            all.set("audio_jitter_ms", inbound.jitter_ms);
-            all.set("audio_reorder_wait_ms", inbound.reorder_wait_ms);
-            all.set("audio_packets_sent", outbound.packets as f64);
-            all.set("audio_fec_percent", f64::from(outbound.protection_percent));
-            all.set("audio_late_ticks", outbound.late_ticks as f64);
-            all.set("audio_queued_s", self.link.playout.queued_s());
-            all.set("messages_not_taken", self.lost_texts as f64);
-            all.set("rejected_datagrams", self.rejected_datagrams as f64);
-        });
-    }
-}
-
-/// The border's name of a video codec that can be exchanged.
-fn codec_name(codec: Codec) -> Option<&'static str> {
-    match codec {
-        Codec::Vp8 => Some("vp8"),
-        Codec::Vp9 => Some("vp9"),
-        Codec::H264 => Some("h264"),
-        Codec::Av1 => Some("av1"),
-        _ => None,
     }
 }

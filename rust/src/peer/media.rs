@@ -1,0 +1,130 @@
+//! What a peer carries: audio and video of both directions, between the engine and its tracks.
+
+use std::time::Instant;
+
+use str0m::format::Codec;
+use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaTime};
+
+use super::{Outlet, Peer, Phase};
+use crate::audio::OutboundPacket;
+use crate::handover::{EncodedVideo, Event};
+
+impl Peer {
+    pub(super) fn on_media(&mut self, now: Instant, data: MediaData) {
+        let codec = data.params.spec().codec;
+        if Some(data.mid) == self.audio_mid && codec == Codec::Opus {
+            if self.link.mailbox.is_started() {
+                let seq = **data.seq_range.start();
+                self.inbound.push(seq, data.time.numer(), data.data, now);
+            }
+        } else if Some(data.mid) == self.video_mid
+            && let Some(name) = codec_name(codec)
+        {
+            let keyframe = data.is_keyframe();
+            self.link.mailbox.push(Event::Video(EncodedVideo {
+                codec: name,
+                rtp_time: data.time.numer(),
+                contiguous: data.contiguous,
+                keyframe,
+                age_ms: now
+                    .saturating_duration_since(data.network_time)
+                    .as_secs_f64()
+                    * 1e3,
+                data: data.data,
+            }));
+        }
+    }
+
+    /// Playout waits while nobody is there to hear it.
+    pub(super) fn can_play(&self) -> bool {
+        self.connected && self.audio_mid.is_some() && matches!(self.phase, Phase::Live)
+    }
+
+    pub(super) fn outbound_timeout(&self) -> Option<Instant> {
+        if self.can_play() {
+            self.speaker.outbound.timeout()
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn send_audio(&mut self, now: Instant, out: &mut dyn Outlet) {
+        if let Err(error) = self.speaker.load(&self.link.playout) {
+            self.end(&format!("sending audio failed: {error}"));
+            return;
+        }
+        if !self.can_play() {
+            return;
+        }
+        while let Some(packet) = self.speaker.poll(&self.link.playout, now) {
+            if !self.write_audio(now, packet) {
+                return;
+            }
+            self.drain(now, out);
+        }
+    }
+
+    /// Returns false when there is no way to send.
+    pub(super) fn write_audio(&mut self, now: Instant, packet: OutboundPacket) -> bool {
+        let Some(writer) = self.audio_mid.and_then(|mid| self.rtc.writer(mid)) else {
+            return false;
+        };
+        let Some(pt) = writer
+            .payload_params()
+            .find(|params| params.spec().codec == Codec::Opus)
+            .map(|params| params.pt())
+        else {
+            return false;
+        };
+        let time = MediaTime::new(packet.rtp_time, Frequency::FORTY_EIGHT_KHZ);
+        let written = writer.start_of_talkspurt(packet.start_of_talkspurt).write(
+            pt,
+            now,
+            time,
+            packet.payload,
+        );
+        if let Err(error) = &written {
+            self.end(&format!("sending audio failed: {error}"));
+        }
+        written.is_ok()
+    }
+
+    pub(super) fn send_video(&mut self, now: Instant, data: Vec<u8>, rtp_time: u64, codec: Codec) {
+        let Some(writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else {
+            return;
+        };
+        let Some(pt) = writer
+            .payload_params()
+            .find(|params| params.spec().codec == codec)
+            .map(|params| params.pt())
+        else {
+            return;
+        };
+        let time = MediaTime::new(rtp_time, Frequency::NINETY_KHZ);
+        if let Err(error) = writer.write(pt, now, time, data) {
+            self.end(&format!("sending video failed: {error}"));
+        }
+    }
+
+    pub(super) fn request_keyframe(&mut self) {
+        let Some(mut writer) = self.video_mid.and_then(|mid| self.rtc.writer(mid)) else {
+            return;
+        };
+        if writer.is_request_keyframe_possible(KeyframeRequestKind::Pli)
+            && let Err(error) = writer.request_keyframe(None, KeyframeRequestKind::Pli)
+        {
+            self.end(&format!("asking for a keyframe failed: {error}"));
+        }
+    }
+}
+
+/// The border's name of a video codec that can be exchanged.
+fn codec_name(codec: Codec) -> Option<&'static str> {
+    match codec {
+        Codec::Vp8 => Some("vp8"),
+        Codec::Vp9 => Some("vp9"),
+        Codec::H264 => Some("h264"),
+        Codec::Av1 => Some("av1"),
+        _ => None,
+    }
+}
