@@ -23,7 +23,7 @@ def stats_of(server: Server, call: VideoCall) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("codec", ["VP8", "H264"])
+@pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "AV1"])
 def test_the_first_example_flips_a_camera(serve: Serve, open_tab: OpenTab, codec: str) -> None:
     server = serve("mirror", MIRROR="flip")
     call = VideoCall(open_tab(server.url), codec=codec, flipped=True)
@@ -32,6 +32,7 @@ def test_the_first_example_flips_a_camera(serve: Serve, open_tab: OpenTab, codec
     assert np.all(np.diff(numbers) > 0), "in order, none twice"
     assert len(numbers) >= 0.8 * (numbers[-1] - numbers[0]), "nearly all come back"
     assert np.median(column(report, "psnr", STARTED)) > 30
+    assert np.median(column(report, "ssim", STARTED)) > 0.9
     assert np.median(column(report, "age", STARTED)) < 300
     assert report["size"] == [640, 480]
     assert "video-orientation" not in call.answer["sdp"], "phones turn their pictures themselves"

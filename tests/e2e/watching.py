@@ -21,6 +21,7 @@ class VideoCall:
         audio: whether the microphone is sent, or sound received.
         codec: the only one to offer, such as "VP8"; None for all.
         flipped: whether the server turns pictures upside down.
+        alone: send to another peer of the page, with no server between.
         id: the call's name; None for a random one.
         camera: "width", "height", "fps".
     """
@@ -33,6 +34,7 @@ class VideoCall:
         audio: bool = False,
         codec: str | None = None,
         flipped: bool = False,
+        alone: bool = False,
         id: str | None = None,  # noqa: A002
         **camera: int,
     ) -> None:
@@ -43,6 +45,7 @@ class VideoCall:
             "audio": audio,
             "codec": codec,
             "flipped": flipped,
+            "alone": alone,
             "id": id,
             "camera": {"width": 640, "height": 480, "fps": 30, **camera},
         }
@@ -60,7 +63,7 @@ class VideoCall:
         """
         deadline = time.monotonic() + timeout_s
         while True:
-            report: dict[str, Any] = self._call("report", self.id)
+            report = self.now()
             if until(report):
                 return report
             if time.monotonic() > deadline:
@@ -71,6 +74,11 @@ class VideoCall:
     def pictures(self, count: int, timeout_s: float = 20.0) -> dict[str, Any]:
         """Waits for so many pictures."""
         return self.watch(lambda report: len(report["seen"]) >= count, timeout_s)
+
+    def now(self) -> dict[str, Any]:
+        """The report of this moment; its "now" is on the clock of the pictures' "at"."""
+        report: dict[str, Any] = self._call("report", self.id)
+        return report
 
     def replace_camera(self, **camera: int) -> None:
         """Goes over to another camera, as when a screen is shared, without a new offer."""
@@ -90,7 +98,7 @@ def column(report: dict[str, Any], name: str, skip: int = 0) -> Any:
 
     Args:
         report: of a call.
-        name: "number", "at", "age" or "psnr".
+        name: "number", "at", "age", "psnr" or "ssim".
         skip: pictures at the start that are left out.
     """
     values = [seen[name] for seen in report["seen"][skip:] if seen[name] is not None]

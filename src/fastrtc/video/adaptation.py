@@ -18,8 +18,9 @@ _FALL: Final = 0.92
 _FALLS: Final = 3
 _FALLS_WITHIN_S: Final = 1.5
 _DRAIN_S: Final = 1.2
-_AFTER_DRAIN: Final = 0.7
-"""Of an estimate that was still falling when the queues were left to empty."""
+_AFTER_DRAIN: Final = 0.4
+"""Of the last estimate, which is still falling then."""
+_BETWEEN_DRAINS_S: Final = 3.0
 _RISE_PER_S: Final = 2.0
 """How much higher the rate may be a second later."""
 _SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25)
@@ -110,6 +111,7 @@ class Adaptation:
         self._estimate_bps = 0.0
         self._falls_s: list[float] = []
         self._drains_until_s: float | None = None
+        self._drained_s = float("-inf")
         self._scale = 0
         self._cramped = _Since()
         self._roomy = _Since()
@@ -130,7 +132,8 @@ class Adaptation:
         elif bps > self._estimate_bps:
             self._falls_s = []
         self._estimate_bps = bps
-        if len(self._falls_s) >= _FALLS and self._drains_until_s is None:
+        rested = self._drains_until_s is None and now_s - self._drained_s >= _BETWEEN_DRAINS_S
+        if len(self._falls_s) >= _FALLS and rested:
             self._drains_until_s = now_s + _DRAIN_S
         self._want(bps * _SHARE)
 
@@ -140,7 +143,7 @@ class Adaptation:
         if self._drains_until_s is not None:
             if now_s < self._drains_until_s:
                 return Target(self._min_bps, _SCALES[self._scale], _FEWEST_FPS)
-            self._drains_until_s, self._falls_s = None, []
+            self._drains_until_s, self._drained_s, self._falls_s = None, now_s, []
             self._want(self._estimate_bps * _SHARE * _AFTER_DRAIN)
             self._bitrate_bps = self._wanted_bps
             self.request_keyframe()

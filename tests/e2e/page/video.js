@@ -11,8 +11,8 @@
 const BITS = 16;
 const STRIP = 32;
 const [BLACK, WHITE] = [16, 235];
-/** Which rows are compared, to spare the machine. */
-const EACH_ROW = 4;
+/** Which rows of blocks are compared, to spare the machine. */
+const EACH_BLOCK = 4;
 
 /** The pattern's brightness at a place. @param {number} x @param {number} y */
 const pattern = (x, y) => 126 + 50 * Math.sin(x / 19) * Math.cos(y / 23) + 20 * Math.sin((x + 2 * y) / 7);
@@ -69,12 +69,51 @@ class Camera {
   }
 }
 
+/**
+ * How much of the brightness of a picture is left, below the strip: PSNR in dB, and the mean SSIM of
+ * blocks of 8 by 8 (Wang and others, 2004, without the Gaussian window).
+ *
+ * @param {(x: number, y: number) => number} seen
+ * @param {number} number
+ * @param {number} width
+ * @param {number} height
+ */
+function compare(seen, number, width, height) {
+  const from = shift(number, width);
+  const side = 8;
+  const [c1, c2] = [(0.01 * 255) ** 2, (0.03 * 255) ** 2];
+  let [error, ssim, blocks] = [0, 0, 0];
+  for (let top = STRIP + side; top + side <= height; top += EACH_BLOCK * side) {
+    for (let left = 0; left + side <= width; left += side) {
+      let [a, b, aa, bb, ab] = [0, 0, 0, 0, 0];
+      for (let y = top; y < top + side; y++) {
+        const wanted = row(y);
+        for (let x = left; x < left + side; x++) {
+          const [p, q] = [seen(x, y), wanted[from + x]];
+          a += p;
+          b += q;
+          aa += p * p;
+          bb += q * q;
+          ab += p * q;
+        }
+      }
+      const n = side * side;
+      const [meanA, meanB] = [a / n, b / n];
+      const [varA, varB, cov] = [aa / n - meanA ** 2, bb / n - meanB ** 2, ab / n - meanA * meanB];
+      ssim += ((2 * meanA * meanB + c1) * (2 * cov + c2)) / ((meanA ** 2 + meanB ** 2 + c1) * (varA + varB + c2));
+      error += (aa - 2 * ab + bb) / n;
+      blocks++;
+    }
+  }
+  return { psnr: 10 * Math.log10(255 ** 2 / Math.max(error / blocks, 1e-3)), ssim: ssim / blocks };
+}
+
 class Eye {
   /** @param {MediaStreamTrack} track @param {Camera | null} camera @param {boolean} flipped */
   constructor(track, camera, flipped) {
     this.camera = camera;
     this.flipped = flipped;
-    /** @type {{ number: number, at: number, age: number | null, psnr: number | null }[]} */
+    /** @type {{ number: number, at: number, age: number | null, psnr: number | null, ssim: number | null }[]} */
     this.seen = [];
     this.size = [0, 0];
     // @ts-expect-error Chromium offers this on the main thread too.
@@ -102,18 +141,8 @@ class Eye {
       }
       const madeAt = this.camera?.madeAt[number];
       const age = madeAt === undefined ? null : at - madeAt;
-      let psnr = null;
-      if (madeAt !== undefined && scale === 1 && number % 10 === 0) {
-        const from = shift(number, width);
-        let [sum, count] = [0, 0];
-        for (let y = STRIP + 8; y < height; y += EACH_ROW) {
-          const wanted = row(y);
-          for (let x = 0; x < width; x++) sum += (at_(x, y) - wanted[from + x]) ** 2;
-          count += width;
-        }
-        psnr = 10 * Math.log10(255 ** 2 / Math.max(sum / count, 1e-3));
-      }
-      this.seen.push({ number, at, age, psnr });
+      const likeness = madeAt !== undefined && scale === 1 && number % 10 === 0 ? compare(at_, number, width, height) : { psnr: null, ssim: null };
+      this.seen.push({ number, at, age, ...likeness });
     }
   }
 }
@@ -158,6 +187,7 @@ class Ear {
  * @property {{ width: number, height: number, fps: number }} camera
  * @property {string | null} codec the only one to offer, such as "VP8"
  * @property {boolean} flipped whether pictures come back upside down
+ * @property {boolean} alone to another peer of the page instead of a server
  */
 
 class VideoCall {
@@ -184,14 +214,19 @@ class VideoCall {
     };
   }
 
+  /** Offers the codec that is wanted, or all. @param {RTCRtpTransceiver} video */
+  prefer(video) {
+    const { codec } = this.options;
+    if (!codec) return;
+    const all = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
+    const wanted = [`video/${codec}`, "video/rtx"]; // Without the second nothing lost is sent again.
+    video.setCodecPreferences(all.filter(({ mimeType }) => wanted.includes(mimeType)));
+  }
+
   async connect() {
-    const { direction, audio, codec } = this.options;
+    const { direction, audio } = this.options;
     const video = this.pc.addTransceiver(this.camera ? this.camera.track : "video", { direction, streams: [this.stream] });
-    if (codec) {
-      const all = RTCRtpReceiver.getCapabilities("video")?.codecs ?? [];
-      const wanted = [`video/${codec}`, "video/rtx"]; // Without the second nothing lost is sent again.
-      video.setCodecPreferences(all.filter(({ mimeType }) => wanted.includes(mimeType)));
-    }
+    this.prefer(video);
     if (audio) {
       const mic = direction === "recvonly" ? null : await navigator.mediaDevices.getUserMedia({
         audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
@@ -230,6 +265,7 @@ class VideoCall {
     });
     return {
       ...found,
+      now: performance.now(),
       state: this.pc.connectionState,
       messages: this.messages,
       made: this.camera?.madeAt.length ?? 0,
@@ -247,6 +283,33 @@ class VideoCall {
   }
 }
 
+/** From one peer of the page to another: what Chromium does when no server is between. */
+class Alone extends VideoCall {
+  async connect() {
+    const other = (this.other = new RTCPeerConnection());
+    this.pc.onicecandidate = ({ candidate }) => candidate && other.addIceCandidate(candidate);
+    other.onicecandidate = ({ candidate }) => candidate && this.pc.addIceCandidate(candidate);
+    other.ontrack = ({ track }) => {
+      this.stream.addTrack(track);
+      this.element.play().catch(() => {});
+      this.eye = new Eye(track, this.camera, false);
+    };
+    const camera = /** @type {Camera} */ (this.camera);
+    this.prefer(this.pc.addTransceiver(camera.track, { direction: "sendonly", streams: [this.stream] }));
+    await this.pc.setLocalDescription();
+    await other.setRemoteDescription(/** @type {RTCSessionDescription} */ (this.pc.localDescription));
+    await other.setLocalDescription();
+    const answer = /** @type {RTCSessionDescription} */ (other.localDescription);
+    await this.pc.setRemoteDescription(answer);
+    return { id: this.id, answer };
+  }
+
+  close() {
+    super.close();
+    this.other?.close();
+  }
+}
+
 /** @param {number} ms */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -256,7 +319,7 @@ const videoCalls = new Map();
 const watching = {
   /** @param {VideoCallOptions} options */
   async connect(options) {
-    const made = new VideoCall(options);
+    const made = options.alone ? new Alone(options) : new VideoCall(options);
     videoCalls.set(made.id, made);
     return made.connect();
   },

@@ -1,0 +1,289 @@
+"""Video through a real Chromium: ``python benchmarks/video/chromium.py [--quick] [--only ...]``.
+
+The browser's camera draws a number into each picture and keeps the time; a server turns the
+pictures upside down; the page reads numbers, times and sharpness from what comes back. Beside it
+the same browser shows the same camera from one of its peers to another, with no server between. A
+bad network is the project's own UDP proxy. Prints Markdown tables.
+"""
+
+import argparse
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "tests")]
+
+from e2e.browser import Chromium, Tab  # noqa: E402
+from e2e.netem import BadNetwork  # noqa: E402
+from e2e.server import Server, free_port  # noqa: E402
+from e2e.watching import VideoCall, column  # noqa: E402
+from table import number  # noqa: E402
+
+CODECS = ("VP8", "VP9", "H264", "AV1")
+SIZES = ((640, 480), (1280, 720))
+SETTLED_S = 4.0
+"""Until a browser sends its full size."""
+RATE_KBPS = 300
+FOLLOWED_BPS = 1.1e3 * RATE_KBPS
+POLL_S = 0.1
+PARTS = ("codecs", "loss", "bandwidth", "slow")
+
+
+def heading(*columns: str) -> None:
+    print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
+
+
+def line(*cells: str | float | None) -> None:
+    """One row; figures with three digits."""
+    shown = [cell if isinstance(cell, str) else number(cell) for cell in cells]
+    print(f"| {' | '.join(shown)} |", flush=True)
+
+
+def stats_of(server: Server, call: VideoCall) -> dict[str, Any]:
+    """What the server counts of a call."""
+    found: dict[str, Any] = httpx.get(f"{server.url}/stats").json()[call.id]
+    return found
+
+
+def since(report: dict[str, Any], begin_ms: float, end_ms: float = np.inf) -> dict[str, Any]:
+    """The report with the pictures of a time only."""
+    seen = [picture for picture in report["seen"] if begin_ms <= picture["at"] <= end_ms]
+    return {**report, "seen": seen}
+
+
+def longest_gap_ms(report: dict[str, Any]) -> float:
+    """The longest time in which no picture came."""
+    return float(np.max(np.diff(column(report, "at")), initial=0))
+
+
+def lost_share(report: dict[str, Any]) -> float:
+    """Of the numbers between the first and the last, in percent."""
+    numbers = column(report, "number")
+    return float(100 * (1 - len(set(numbers)) / (numbers.max() - numbers.min() + 1)))
+
+
+def disordered(report: dict[str, Any]) -> int:
+    """Pictures that do not come after the one before."""
+    return int(np.sum(np.diff(column(report, "number")) <= 0))
+
+
+def fps_of(report: dict[str, Any]) -> float:
+    """Pictures a second."""
+    at_ms = column(report, "at")
+    return float((len(at_ms) - 1) / (at_ms[-1] - at_ms[0]) * 1e3)
+
+
+def codecs(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
+    """Each codec and size, through the server and without it."""
+    print(f"\nFlipped by a server, and Chromium alone: {seconds:.0f} s each once it has settled.")
+    heading(
+        "codec", "size", "through", "sent as", "shown, 1/s", "lost, %", "out of order",
+        "age, median ms", "age, p95 ms", "PSNR, dB", "SSIM", "shown as",
+    )  # fmt: skip
+    with Server("e2e.apps.mirror:app", {"MIRROR": "flip"}) as server:
+        for codec in chosen:
+            for width, height in SIZES:
+                for alone in (False, True):
+                    with chromium.open(server.url) as tab:
+                        call = VideoCall(
+                            tab, codec=codec, flipped=not alone, alone=alone,
+                            width=width, height=height,
+                        )  # fmt: skip
+                        begin_ms = settled(call)["now"]
+                        time.sleep(seconds)
+                        whole = call.now()
+                        report = since(whole, begin_ms)
+                        sent_as = "" if alone else stats_of(server, call)["video_codec"]
+                        call.close()
+                    ages_ms = column(report, "age")
+                    line(
+                        codec, f"{width}x{height}", "Chromium alone" if alone else "fastrtc",
+                        sent_as, fps_of(report), lost_share(report), str(disordered(report)),
+                        np.median(ages_ms), np.percentile(ages_ms, 95),
+                        mean(report, "psnr"), mean(report, "ssim", 4), size_of(whole),
+                    )  # fmt: skip
+
+
+def size_of(report: dict[str, Any]) -> str:
+    """Of what is shown."""
+    return "x".join(map(str, report["size"]))
+
+
+def mean(report: dict[str, Any], name: str, digits: int = 1) -> str:
+    """Of a figure that not every picture has."""
+    values = column(report, name)
+    return f"{values.mean():.{digits}f}" if len(values) else "-"
+
+
+def settled(call: VideoCall) -> dict[str, Any]:
+    """Waits until pictures come, and then for bit rate and size."""
+    call.pictures(10)
+    time.sleep(SETTLED_S)
+    return call.now()
+
+
+@contextmanager
+def bad_line(chromium: Chromium, way: str = "flip") -> Iterator[tuple[BadNetwork, Server, Tab]]:
+    """A page that reaches a server only through the proxy."""
+    udp_port = free_port(socket.SOCK_DGRAM)
+    with BadNetwork(udp_port) as network:
+        env = {
+            "MIRROR": way,
+            "FASTRTC_UDP_PORT": str(udp_port),
+            "FASTRTC_PUBLIC_ADDRESS": f"127.0.0.1:{network.port}",
+        }
+        with Server("e2e.apps.mirror:app", env) as server, chromium.open(server.url) as tab:
+            tab.hide_addresses()
+            yield network, server, tab
+
+
+def loss(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
+    """Random loss both ways, and a burst: nothing passes for a while."""
+    print("\n640x480, 20 ms each way, packets lost both ways; then a burst in which none passes.")
+    heading(
+        "codec", "loss, %", "shown, 1/s", "pictures lost, %", "out of order", "age, median ms",
+        "longest freeze, ms", "PSNR, dB", "burst of 200 ms: even again after, ms",
+    )  # fmt: skip
+    for codec in chosen:
+        for share in (0.0, 0.02, 0.05, 0.1):
+            with bad_line(chromium) as (network, _, tab):
+                network.set(delay_ms=20)
+                call = VideoCall(tab, codec=codec, flipped=True)
+                settled(call)
+                network.set(loss=share)
+                begin_ms = call.now()["now"]
+                time.sleep(seconds)
+                end_ms = call.now()["now"]
+                network.set(outage=True)
+                time.sleep(0.2)
+                network.set(outage=False)
+                over_ms = call.now()["now"]
+                time.sleep(4)
+                whole = call.now()
+                call.close()
+            report = since(whole, begin_ms, end_ms)
+            line(
+                codec, number(100 * share), fps_of(report), lost_share(report),
+                str(disordered(report)), np.median(column(report, "age")), longest_gap_ms(report),
+                mean(report, "psnr"), recovered_ms(whole, over_ms),
+            )  # fmt: skip
+
+
+def recovered_ms(report: dict[str, Any], over_ms: float) -> float:
+    """From the end of a burst to the first picture from which on they come evenly for a while."""
+    at_ms = column(report, "at")
+    for begin in at_ms[at_ms >= over_ms]:
+        next_ms = at_ms[(at_ms >= begin) & (at_ms <= begin + 600)]
+        if np.max(np.diff(next_ms), initial=600 if len(next_ms) < 2 else 0) < 120:
+            return float(begin - over_ms)
+    return float("nan")
+
+
+def bandwidth(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
+    """The way to the browser becomes narrow, and wide again."""
+    print(f"\n640x480, the way to the browser narrowed to {RATE_KBPS} kbit/s for a while.")
+    heading(
+        "codec", "before, kbit/s", "down within, s", "longest freeze, ms", "age meanwhile, ms",
+        "shown meanwhile, 1/s", "3/4 of before again within, s",
+        "longest freeze then, ms",
+    )  # fmt: skip
+    for codec in chosen:
+        with bad_line(chromium) as (network, server, tab):
+            network.set(delay_ms=20)
+            call = VideoCall(tab, codec=codec, flipped=True)
+            settled(call)
+            before_bps = stats_of(server, call)["video_bitrate_target_bps"]
+            network.set("down", rate_kbps=RATE_KBPS)
+            narrow_ms = call.now()["now"]
+            down_s = reached_s(server, call, 0, FOLLOWED_BPS, max(seconds, 6.0))
+            wide_ms = call.now()["now"]
+            network.set("down", rate_kbps=0)
+            up_s = reached_s(server, call, 0.75 * before_bps, np.inf, 15.0)
+            whole = call.now()
+            call.close()
+        narrow, wide = since(whole, narrow_ms, wide_ms), since(whole, wide_ms)
+        line(
+            codec, before_bps / 1e3, down_s, longest_gap_ms(narrow),
+            np.median(column(narrow, "age")), fps_of(narrow), up_s,
+            longest_gap_ms(wide),
+        )  # fmt: skip
+
+
+def reached_s(
+    server: Server, call: VideoCall, least_bps: float, most_bps: float, within_s: float
+) -> float:
+    """After which time the server aims for a bit rate between these, and still does at the end."""
+    began_s, since_s = time.monotonic(), float("nan")
+    while (now_s := time.monotonic() - began_s) < within_s:
+        target_bps = stats_of(server, call)["video_bitrate_target_bps"]
+        if not least_bps <= target_bps <= most_bps:
+            since_s = float("nan")
+        elif np.isnan(since_s):
+            since_s = now_s
+        time.sleep(POLL_S)
+    return since_s
+
+
+def slow(chromium: Chromium, seconds: float, _: tuple[str, ...]) -> None:
+    """A handler of 200 ms, and a neighbour whose handler is none."""
+    print(
+        "\nA handler that takes 200 ms for each of 30 pictures a second, 640x480, and a neighbour."
+    )
+    heading(
+        "session", "age shown, median ms", "the same in the last fifth", "age at the server, ms",
+        "shown, 1/s", "server's memory, MB more",
+    )  # fmt: skip
+    with (
+        Server("e2e.apps.mirror:app", {"MIRROR": "slow"}) as server,
+        chromium.open(server.url) as tab,
+    ):
+        calls = {name: VideoCall(tab, codec="VP8", id=name) for name in ("slow", "neighbour")}
+        for call in calls.values():
+            begin_ms = settled(call)["now"]
+        before_mb = resident_mb(server.pid)
+        time.sleep(2 * seconds)
+        grown_mb = resident_mb(server.pid) - before_mb
+        for name, call in calls.items():
+            report = since(call.now(), begin_ms)
+            ages_ms = column(report, "age")
+            line(
+                    name, np.median(ages_ms), np.median(ages_ms[-len(ages_ms) // 5 :]),
+                    stats_of(server, call)["video_age_ms"], fps_of(report), grown_mb,
+                )  # fmt: skip
+            call.close()
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"some of: {','.join(PARTS)}")
+    parser.add_argument("--codecs", default=",".join(CODECS), help="some of them")
+    options = parser.parse_args()
+    chosen = tuple(options.codecs.split(","))
+    seconds = 5.0 if options.quick else 15.0
+    chromium = Chromium()
+    try:
+        for part in options.only.split(","):
+            {"codecs": codecs, "loss": loss, "bandwidth": bandwidth, "slow": slow}[part](
+                chromium, seconds, chosen
+            )
+    finally:
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main()
