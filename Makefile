@@ -35,7 +35,8 @@ ifdef ARGS
 else
 	@$(BIN)/python -m pytest -m "not e2e" --numprocesses 2
 	@$(BIN)/python -m pytest -m "e2e and together" --numprocesses 3 --dist loadfile
-	@$(BIN)/python -m pytest -m "e2e and not together"
+	@$(BIN)/python -m pytest -m patient --numprocesses 3
+	@$(BIN)/python -m pytest -m "e2e and not together and not patient"
 endif
 
 check: check-python check-rust check-client

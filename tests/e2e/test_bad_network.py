@@ -101,7 +101,7 @@ def test_jitter_of_200_ms_loses_nothing(line: Line) -> None:
     assert fidelity.dropouts <= 1, fidelity
 
 
-@pytest.mark.together
+@pytest.mark.patient
 def test_an_outage_of_5_s_ends_in_the_same_call(line: Line) -> None:
     call = line.tab.dial()
     call.record(1)
@@ -116,7 +116,7 @@ def test_an_outage_of_5_s_ends_in_the_same_call(line: Line) -> None:
     assert line.watch()["shut_down"] == 0
 
 
-@pytest.mark.together
+@pytest.mark.patient
 def test_an_outage_of_12_s_is_noticed_on_both_sides_and_healed(line: Line) -> None:
     call = line.tab.dial()
     call.record(1)
@@ -137,7 +137,7 @@ def test_an_outage_of_12_s_is_noticed_on_both_sides_and_healed(line: Line) -> No
     assert seen["sessions"][0]["state"] == "live"
 
 
-@pytest.mark.together
+@pytest.mark.patient
 def test_a_nat_that_forgets_does_not_end_the_call(line: Line) -> None:
     call = line.tab.dial()
     call.record(1)

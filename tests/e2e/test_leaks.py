@@ -11,8 +11,6 @@ import pytest
 from e2e.load import REPOSITORY, result, start_load
 from e2e.server import Server
 
-pytestmark = pytest.mark.together
-
 CALLS_PER_BATCH = 50
 WARM_UP_BATCHES = 8
 BATCHES = 20
@@ -67,6 +65,7 @@ def holdings(held: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.together
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
 def test_a_thousand_calls_leave_nothing_behind(server: Server) -> None:
     before: dict[str, Any] = {}
@@ -84,6 +83,7 @@ def test_a_thousand_calls_leave_nothing_behind(server: Server) -> None:
     assert grown_mb <= MAX_GROWTH_MB, f"{before['rss_mb']:.1f} MB became {after['rss_mb']:.1f} MB"
 
 
+@pytest.mark.patient
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
 def test_clients_that_never_connect_leave_nothing_behind(server: Server) -> None:
     with httpx.Client(trust_env=False) as http:

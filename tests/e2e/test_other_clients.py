@@ -95,7 +95,7 @@ def test_chromium_adds_its_microphone_to_a_data_channel(
     assert fidelity.median > 0.9, fidelity
 
 
-@pytest.mark.together
+@pytest.mark.patient
 def test_a_client_that_vanishes_is_noticed_after_6_s_and_let_go_after_30_more(
     serve: Serve, library: str
 ) -> None:

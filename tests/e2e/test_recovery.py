@@ -120,7 +120,7 @@ def test_the_handlers_clock_runs_on_through_loss(line: Line, call: Call) -> None
     assert lost > 0.1 * passed_s * 50, "the network lost too little to show anything"
 
 
-@pytest.mark.together
+@pytest.mark.patient
 def test_an_ice_restart_after_12_s_without_network_goes_on_with_the_same_handler(
     line: Line, call: Call
 ) -> None:
