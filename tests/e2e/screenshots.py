@@ -31,8 +31,6 @@ SHOWN = {
     "gradio-dark": ("audio-video-send", "desk", "dark"),
     "gradio-video": ("video-send-receive", "desk", "light"),
     "gradio-video-phone": ("video-send-receive", "phone", "dark"),
-    "gradio-receive": ("audio-receive", "desk", "light"),
-    "gradio-icon": ("tell", "phone", "dark"),
     "gradio-call": ("audio-video-send-receive", "desk", "dark"),
     "gradio-chat": ("chat", "desk", "light"),
 }
