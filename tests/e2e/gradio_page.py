@@ -168,6 +168,20 @@ class GradioPage:
         )
         return found
 
+    async def misfit(self) -> float:
+        """How many pixels more or less than the page leaves to it the component takes, opened."""
+        await self.page.click(f"{self.component} summary")
+        missing: float = await self.page.evaluate(
+            """(component) => {
+              const host = document.querySelector(component);
+              const boxes = [host, host.shadowRoot.querySelector(".card")];
+              const [given, taken] = boxes.map((box) => box.getBoundingClientRect().height);
+              return Math.abs(given - taken);
+            }""",
+            self.component,
+        )
+        return missing
+
     async def overflow(self, width: int) -> int:
         """By how many pixels the page is wider than a screen."""
         await self.page.set_viewport_size({"width": width, "height": 800})

@@ -62,6 +62,7 @@ def test_a_cell(chromium: Chromium, url: str, name: str) -> None:
         await one.start()
         await one.wait_for_number("Used share", "value === 0.5")
         await media_flows(one, name)
+        assert await one.misfit() < 1
         assert await one.complaints() == []
         assert await one.overflow(390) == 0
 
