@@ -44,7 +44,8 @@ def test_the_websocket_page() -> None:
     with served(mirror) as host:
         jpegs = [encoder.encode(picture) for picture in pictures]
         back = asyncio.run(scope["through_the_handler"](f"ws://{host}/websocket/offer", jpegs))
-    assert [number_of(decoder.decode(jpeg, "jpeg").to_array("bgr24")) for jpeg in back][0] == 0
+    numbers = [number_of(decoder.decode(jpeg, "jpeg").to_array("bgr24")) for jpeg in back]
+    assert numbers[0] == 0
 
 
 def test_the_telephone_page(monkeypatch: pytest.MonkeyPatch) -> None:
