@@ -164,7 +164,8 @@ def test_what_a_slow_handler_shows_is_fresh(skip_frames: bool) -> None:
     async def check() -> None:
         handler = VideoStreamHandler(slow, skip_frames=skip_frames)
         async with MemoryClient(stream(handler)) as client:
-            await client.send_video(camera(180))
+            # It ends between two pictures of the handler, when no thread is at work.
+            await client.send_video(camera(182))
             stats = client.session.stats
             ages_s = [
                 shown.at_s - number_of(picture) / 30
@@ -174,10 +175,10 @@ def test_what_a_slow_handler_shows_is_fresh(skip_frames: bool) -> None:
             bound_s = 0.45 if not skip_frames else 0.25
             assert max(ages_s) < bound_s
             assert stats["video_age_max_ms"] == pytest.approx(1e3 * max(ages_s), abs=1)
-            assert stats["video_frames_in"] == 180
+            assert stats["video_frames_in"] == 182
             waiting = 1 if skip_frames else WAITING_BOUND
             in_hand = 1 + 6 + waiting
-            assert stats["video_frames_dropped"] >= 180 - len(ages_s) - in_hand
+            assert stats["video_frames_dropped"] >= 182 - len(ages_s) - in_hand
             order = numbers(client.seen())
             assert order == sorted(order)
 
