@@ -92,7 +92,9 @@ pub fn inspect(sdp: &str, allowed: Allowed) -> Result<Offer, Refusal> {
             if offer.candidates.len() < MAX_CANDIDATES
                 && let Ok(RemoteCandidate::Usable(candidate)) = net::parse_remote(line)
             {
-                offer.candidates.push(candidate);
+                offer
+                    .candidates
+                    .push(as_engine_knows(line).unwrap_or(candidate));
             }
         } else if let Some(section) = sections.last_mut() {
             read_attribute(section, line);
@@ -114,6 +116,12 @@ pub fn inspect(sdp: &str, allowed: Allowed) -> Result<Offer, Refusal> {
     }
     check(&sections, allowed, &mut offer)?;
     Ok(offer)
+}
+
+/// A candidate of the offer with its related address, by which the engine tells candidates apart
+/// too: it reads the offer itself, and [`net::parse_remote`] leaves that address out.
+fn as_engine_knows(line: &str) -> Option<Candidate> {
+    Candidate::from_sdp_string(line.strip_prefix("a=")?).ok()
 }
 
 fn read_attribute<'a>(section: &mut Section<'a>, line: &'a str) {

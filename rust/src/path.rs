@@ -29,7 +29,8 @@ pub type Remote = (Protocol, SocketAddr);
 pub struct Path {
     /// Where media is sent, and when something was heard from there.
     current: Option<(Remote, Instant)>,
-    /// What the client announced, as ICE knows it.
+    /// What the client announced, as ICE knows it: from the offer with the related address, trickled
+    /// ones without.
     announced: Vec<Candidate>,
     given_up: Vec<Candidate>,
 }

@@ -124,26 +124,38 @@ fn an_outage_of_ten_seconds_is_survived_by_the_same_peer() {
     assert!(call.heard().delay_ms_max <= 1.0);
 }
 
-#[test]
-fn a_client_whose_nat_forgot_it_is_followed_within_its_next_check() {
-    let mut call = Call::new(Condition::default());
+/// A client that talks is given these ports by its NAT, one after the other.
+fn is_followed_to(mut call: Call, ports: &[u16]) {
     call.connect();
     call.echo(Duration::from_secs(5));
-    for port in [50_000, 51_000, 50_000] {
-        call.rebind(port);
+    for (move_number, port) in ports.iter().enumerate() {
+        call.rebind(*port);
         call.echo(Duration::from_secs(4));
         assert!(
             call.client_packets() > 40,
-            "nothing comes back from port {port}"
+            "nothing comes back from port {port} after move {move_number}"
         );
         call.echo(Duration::from_secs(2));
         assert!(
             call.client_packets() > 95,
-            "{} of 100",
+            "{} of 100 after move {move_number}",
             call.client_packets()
         );
     }
     assert_eq!(call.states(), ["live"]);
+}
+
+#[test]
+fn a_client_whose_nat_forgot_it_is_followed_within_its_next_check() {
+    is_followed_to(Call::new(Condition::default()), &[50_000, 51_000, 50_000]);
+}
+
+#[test]
+fn a_client_that_offered_the_address_of_its_nat_is_followed() {
+    is_followed_to(
+        Call::behind_nat(Condition::default()),
+        &[50_000, 51_000, 50_000],
+    );
 }
 
 #[test]

@@ -157,15 +157,20 @@ pub struct Call {
 impl Call {
     /// A call with audio and a data channel.
     pub fn new(condition: Condition) -> Self {
-        Self::build(condition, false)
+        Self::build(condition, false, false)
+    }
+
+    /// A call whose client is behind a NAT from the beginning, and offers the address of that.
+    pub fn behind_nat(condition: Condition) -> Self {
+        Self::build(condition, false, true)
     }
 
     /// A call that has video too.
     pub fn with_video(condition: Condition) -> Self {
-        Self::build(condition, true)
+        Self::build(condition, true, false)
     }
 
-    fn build(condition: Condition, video: bool) -> Self {
+    fn build(condition: Condition, video: bool, behind_nat: bool) -> Self {
         let now = Instant::now();
         let certificate = certificate();
         let mut client = Rtc::builder()
@@ -184,7 +189,12 @@ impl Call {
             .then(|| change.add_media(MediaKind::Video, Direction::SendRecv, None, None, None));
         change.add_channel("text".into());
         let (offer, pending) = change.apply().unwrap();
-        let sdp = offer.to_sdp_string();
+        let mut sdp = offer.to_sdp_string();
+        if behind_nat {
+            let mapped = sdp.replace(" typ host", " typ srflx raddr 10.0.0.7 rport 5000");
+            assert_ne!(sdp, mapped);
+            sdp = mapped;
+        }
 
         let allowed = Allowed {
             audio: true,
