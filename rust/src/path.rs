@@ -32,7 +32,7 @@ pub struct Path {
     /// What the client announced, as ICE knows it: from the offer with the related address, trickled
     /// ones without.
     announced: Vec<Candidate>,
-    given_up: Vec<Candidate>,
+    given_up: Vec<Remote>,
 }
 
 impl Path {
@@ -81,11 +81,12 @@ impl Path {
             .iter()
             .filter(|candidate| (candidate.proto(), candidate.addr()) == remote)
             .cloned()
-            .chain(peer_reflexive(remote))
+            .chain(learned(remote))
+            .chain(returned(remote))
             .collect();
         self.current = None;
         if self.given_up.len() < MAX_CANDIDATES {
-            self.given_up.extend(candidates.first().cloned());
+            self.given_up.push(remote);
         }
         candidates
     }
@@ -93,18 +94,36 @@ impl Path {
     /// A check came from `remote`: if that was given up, the candidate that ICE should know again,
     /// for it ignores checks from candidates that were taken from it.
     pub fn return_to(&mut self, remote: Remote) -> Option<Candidate> {
-        let is_there = |candidate: &Candidate| (candidate.proto(), candidate.addr()) == remote;
-        let at = self.given_up.iter().position(is_there)?;
-        Some(self.given_up.swap_remove(at))
+        let at = self.given_up.iter().position(|left| *left == remote)?;
+        self.given_up.swap_remove(at);
+        returned(remote)
     }
 }
 
-/// The candidate that ICE makes for an address which nobody announced. Its priority is that of a
-/// peer-reflexive candidate with the highest preference (RFC 8445, section 5.1.2).
-fn peer_reflexive((proto, address): Remote) -> Option<Candidate> {
+/// The candidate that ICE makes for an address which nobody announced.
+fn learned(remote: Remote) -> Option<Candidate> {
+    peer_reflexive(remote, "")
+}
+
+/// The candidate of an address that was given up and returned. ICE finds the one to give up by its
+/// parts, and stops at the first that has them, given up or not: the related address keeps this one
+/// apart from all that were given up before the first return, and by the foundation it takes the
+/// place of its predecessor at each later one.
+fn returned(remote: Remote) -> Option<Candidate> {
+    let nowhere = match remote.1 {
+        SocketAddr::V4(_) => "0.0.0.0",
+        SocketAddr::V6(_) => "::",
+    };
+    peer_reflexive(remote, &format!(" raddr {nowhere} rport 9"))
+}
+
+/// A peer-reflexive candidate with the highest preference (RFC 8445, section 5.1.2).
+fn peer_reflexive((proto, address): Remote, related: &str) -> Option<Candidate> {
     const PRIORITY: u32 = (110 << 24) + (65_535 << 8) + 255;
     let (ip, port) = (address.ip(), address.port());
-    let line = format!("candidate:prflx 1 {proto} {PRIORITY} {ip} {port} typ prflx");
+    // str0m's foundation for addresses that it learned. A candidate of its kind and address
+    // replaces one that has it.
+    let line = format!("candidate:tmp_prflx 1 {proto} {PRIORITY} {ip} {port} typ prflx{related}");
     Candidate::from_sdp_string(&line).ok()
 }
 
@@ -158,10 +177,14 @@ mod tests {
     fn an_address_that_was_given_up_may_return_once() {
         let host = Candidate::host(OLD.1, "udp").unwrap();
         let mut path = Path::new(std::slice::from_ref(&host));
-        assert_eq!(path.give_up(OLD).len(), 2);
+        assert!(path.give_up(OLD).contains(&host));
         assert_eq!(path.return_to(NEW), None);
-        assert_eq!(path.return_to(OLD), Some(host));
+        let returned = path.return_to(OLD).unwrap();
         assert_eq!(path.return_to(OLD), None);
-        assert_eq!(path.give_up(NEW).len(), 1);
+        assert!(
+            path.give_up(OLD).contains(&returned),
+            "and be given up again"
+        );
+        assert!(!path.give_up(NEW).contains(&host));
     }
 }

@@ -159,6 +159,14 @@ fn a_client_that_offered_the_address_of_its_nat_is_followed() {
 }
 
 #[test]
+fn a_client_is_followed_however_often_it_moves_there_and_back() {
+    is_followed_to(
+        Call::new(Condition::default()),
+        &[50_000, 51_000, 50_000, 51_000, 50_000, 51_000],
+    );
+}
+
+#[test]
 fn a_client_that_only_listens_is_followed_too() {
     let mut call = Call::new(Condition::default());
     call.connect();
