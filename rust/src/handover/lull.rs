@@ -33,7 +33,8 @@ impl Lull {
         let mut goes_on = true;
         for (usual, level) in usual.iter_mut().zip(levels) {
             goes_on &= level <= RATIO * *usual;
-            *usual += PACE * (level - *usual);
+            // One knock, however loud, lifts it by no more than a frame that is barely louder.
+            *usual += PACE * (level.min(RATIO * *usual) - *usual);
         }
         goes_on
     }
@@ -103,6 +104,16 @@ mod tests {
             .take_while(|&seed| !lull.goes_on(&noise(seed, 200)))
             .count();
         assert!(loud < 50, "{loud} frames");
+    }
+
+    #[test]
+    fn a_knock_hides_no_voice() {
+        let mut lull = Lull::default();
+        for seed in 0..100 {
+            lull.goes_on(&noise(seed, 100));
+        }
+        assert!(!lull.goes_on(&noise(100, 20_000)));
+        assert!((101..150).all(|seed| !lull.goes_on(&noise(seed, 1_000))));
     }
 
     #[test]
