@@ -51,9 +51,12 @@ impl Path {
         }
     }
 
-    /// Media is sent to `remote`.
+    /// Media is sent to `remote`. ICE goes on with an address that was given up until another pair
+    /// is nominated: that is no path.
     pub fn sent_to(&mut self, remote: Remote, now: Instant) {
-        if self.current.is_none_or(|(current, _)| current != remote) {
+        if self.current.is_none_or(|(current, _)| current != remote)
+            && !self.given_up.contains(&remote)
+        {
             self.current = Some((remote, now));
         }
     }
@@ -85,7 +88,7 @@ impl Path {
             .chain(returned(remote))
             .collect();
         self.current = None;
-        if self.given_up.len() < MAX_CANDIDATES {
+        if self.given_up.len() < MAX_CANDIDATES && !self.given_up.contains(&remote) {
             self.given_up.push(remote);
         }
         candidates
@@ -171,6 +174,28 @@ mod tests {
         path.sent_to(OLD, start);
         assert_eq!(path.heard_from(NEW, false, at(start, 3_900)), None);
         assert_eq!(path.heard_from(NEW, false, at(start, 4_000)), Some(OLD));
+    }
+
+    #[test]
+    fn what_is_still_sent_to_an_address_that_was_given_up_makes_it_no_path_again() {
+        let start = Instant::now();
+        let mut path = Path::default();
+        path.sent_to(OLD, start);
+        assert_eq!(path.heard_from(NEW, true, at(start, 600)), Some(OLD));
+        path.give_up(OLD);
+        path.sent_to(OLD, at(start, 610));
+        assert_eq!(path.heard_from(NEW, true, at(start, 1_200)), None);
+        path.sent_to(NEW, at(start, 1_210));
+        assert_eq!(path.heard_from(OLD, true, at(start, 1_800)), Some(NEW));
+    }
+
+    #[test]
+    fn an_address_is_remembered_as_given_up_once() {
+        let mut path = Path::default();
+        path.give_up(OLD);
+        path.give_up(OLD);
+        assert!(path.return_to(OLD).is_some());
+        assert_eq!(path.return_to(OLD), None);
     }
 
     #[test]
