@@ -77,7 +77,8 @@ impl Routes {
     }
 
     /// A peer is, or for an unproven address may be, at `address`. A claim never takes an address
-    /// from a peer that is there already; a proof does.
+    /// from a peer that is there already; a proof does. Of a peer that has too many addresses the
+    /// oldest one without a proof, or else the oldest, makes room for a proof.
     pub fn add_address(&self, address: SocketAddr, route: Route, proven: bool) {
         let known = self
             .0
@@ -91,11 +92,22 @@ impl Routes {
         }) {
             return;
         }
-        let mut tables = self.write();
+        let mut guard = self.write();
+        let tables = &mut *guard;
         let addresses = tables.addresses_of.entry(route.peer).or_default();
         if !addresses.contains(&address) {
             if addresses.len() >= MAX_ADDRESSES_PER_PEER {
-                return;
+                if !proven {
+                    return;
+                }
+                let entry = |address: &SocketAddr| tables.by_address.get(address);
+                let is_claim = |address: &SocketAddr| {
+                    entry(address).is_none_or(|entry| entry.route != route || !entry.proven)
+                };
+                let evicted = addresses.remove(addresses.iter().position(is_claim).unwrap_or(0));
+                if entry(&evicted).is_some_and(|entry| entry.route == route) {
+                    tables.by_address.remove(&evicted);
+                }
             }
             addresses.push(address);
         }
@@ -186,6 +198,30 @@ mod tests {
         }
         assert_eq!(routes.len(), MAX_ADDRESSES_PER_PEER);
         routes.add_ufrag("abcd", A);
+        routes.remove(1);
+        assert!(routes.is_empty());
+    }
+
+    #[test]
+    fn a_proof_makes_room_for_itself_first_among_the_claims() {
+        let routes = Routes::default();
+        let address = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        routes.add_address(address(1), A, true);
+        for port in 2..100 {
+            routes.add_address(address(port), A, false);
+        }
+        for (proven, evicted) in [(1_000, 2), (1_001, 3)] {
+            routes.add_address(address(proven), A, true);
+            assert_eq!(routes.view().by_address(address(proven)), Some(A));
+            assert_eq!(routes.view().by_address(address(evicted)), None);
+        }
+        assert_eq!(routes.view().by_address(address(1)), Some(A));
+        for port in 2_000..2_062 {
+            routes.add_address(address(port), A, true);
+        }
+        assert_eq!(routes.view().by_address(address(1)), None);
+        assert_eq!(routes.view().by_address(address(2_061)), Some(A));
+        assert_eq!(routes.len(), MAX_ADDRESSES_PER_PEER);
         routes.remove(1);
         assert!(routes.is_empty());
     }
