@@ -46,6 +46,16 @@ MOVED = """([component, element]) => {
 }"""
 
 
+NOTE_STATES = """(component) => {
+  const card = document.querySelector(component).shadowRoot.querySelector(".card");
+  window.noted = [];
+  const note = () => {
+    if (card.dataset.state !== window.noted.at(-1)) window.noted.push(card.dataset.state);
+  };
+  new MutationObserver(note).observe(card, { attributeFilter: ["data-state"] });
+}"""
+
+
 class GradioPage:
     """One visitor.
 
@@ -99,6 +109,15 @@ class GradioPage:
         """Waits for a state of the call."""
         selector = f'{self.component} .card[data-state="{state}"]'
         await self.page.wait_for_selector(selector, timeout=SOON_MS)
+
+    async def note_states(self) -> None:
+        """Writes the call's states down from now on, however short they are."""
+        await self.page.evaluate(NOTE_STATES, self.component)
+
+    async def wait_noted(self, states: list[str]) -> None:
+        """Waits until these and no others were written down."""
+        is_noted = "(states) => JSON.stringify(window.noted) === JSON.stringify(states)"
+        await self.page.wait_for_function(is_noted, arg=states, timeout=SOON_MS)
 
     async def wait_for_problem(self, part: str) -> None:
         """Waits until the component shows a sentence with this in it."""

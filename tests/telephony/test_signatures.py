@@ -151,6 +151,9 @@ def test_vonages_tokens() -> None:
     unsigned = jwt.encode({"iat": round(now_s)}, "", algorithm="none")
     assert not is_signed(f"Bearer {unsigned}")
     assert not is_signed("Bearer " + jwt.encode({"iss": "Vonage"}, SECRET, algorithm="HS256"))
+    of_no_body = "Bearer " + jwt.encode({"iat": round(now_s)}, SECRET, algorithm="HS256")
+    assert is_signed(of_no_body, b"")
+    assert not is_signed(of_no_body)
 
 
 TEXTS = st.text(st.characters(exclude_categories=()))

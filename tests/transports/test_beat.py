@@ -33,6 +33,20 @@ def test_alarms_go_off_in_order_and_at_most_a_beat_late() -> None:
     run(check())
 
 
+def test_an_alarm_that_is_set_again_holds_no_other_up() -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        beat = beat_of(loop)
+        began_s = loop.time()
+        struck_s: list[float] = []
+        beat.call_at(began_s, lambda: beat.call_at(began_s + 0.2, lambda: None))
+        beat.call_at(began_s + 0.02, lambda: struck_s.append(loop.time() - began_s))
+        await asyncio.sleep(0.5)
+        assert struck_s == [pytest.approx(0.02, abs=BEAT_S + 1e-6)]
+
+    run(check())
+
+
 def test_a_cancelled_alarm_is_silent_and_a_failing_one_harms_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

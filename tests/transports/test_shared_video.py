@@ -17,6 +17,7 @@ from fastrtc.transports.shared_video import (
 )
 from fastrtc.types import VideoCodec
 from fastrtc.video.decoder import VideoDecoder
+from fastrtc.video.encoders import IMPLEMENTATIONS
 from fastrtc.video.keyframes import is_keyframe
 from fastrtc.video.picture import Picture
 from pictures import number_of, numbered
@@ -140,6 +141,20 @@ def test_once_for_each_codec_that_somebody_takes() -> None:
     cinema.show(10)
     assert cinema.encoded == (30, 2)
     assert len(other.sent) == 10
+
+
+def test_a_codec_that_cannot_be_made_is_no_matter_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(IMPLEMENTATIONS, "h264", ())  # type: ignore[arg-type]
+    cinema = Cinema()
+    first, _ = cinema.join("VP8")
+    unlucky, _ = cinema.join("H264")
+    cinema.show(5)
+    assert first.shown() == list(range(5))
+    assert unlucky.sent == []
+    assert caplog.text.count("viewers that take h264 get no pictures") == 1
+    assert cinema.join("H264", "VP8")[1].codec == "vp8"
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264"])

@@ -14,7 +14,13 @@ from fastrtc.types import PictureFormat
 from fastrtc.video.picture import Picture
 from fastrtc.video.stills import StillEncoder
 from fastrtc.wire.events import WireError
-from fastrtc.wire.pictures import MAX_PICTURE_PIXELS, MAX_SCANS, PictureHead, picture_head
+from fastrtc.wire.pictures import (
+    MAX_PICTURE_PIXELS,
+    MAX_SCANS,
+    MAX_SEGMENTS,
+    PictureHead,
+    picture_head,
+)
 
 
 def file_of(format_: PictureFormat, width: int = 64, height: int = 48) -> bytes:
@@ -78,6 +84,7 @@ def test_heads_of_other_kinds(data: bytes, size: tuple[int, int]) -> None:
         (jpeg(sof(10, 10, 0xC1, 12)), "12 bits"),
         (jpeg(sof(10, 10, 0xC2), after=b"\xff\xda" * (MAX_SCANS + 1)), "33 scans"),
         (jpeg(b"\xff\xda\0\2"), "before it says how large"),
+        (jpeg(b"\xff" * MAX_SEGMENTS + sof(10, 10)), "before it says how large"),
         (jpeg(b"\xff\xe0\xff\xff"), "before it says how large"),
         (jpeg(sof(10, 10)[:8]), "before it says how large"),
         (jpeg(b"\0\0\0\0"), "where a marker is due"),

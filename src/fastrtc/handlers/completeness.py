@@ -49,6 +49,8 @@ class Completeness:
         self._on_complete = on_complete
         self._question: asyncio.Future[float] | None = None
         self._verdict: Literal["complete", "failed"] | None = None
+        self._is_due = False
+        """Whether it should be asked again once it has answered."""
 
     def on_silence(self, after_s: float) -> None:
         """The user has been silent for so long, one of the times that the detector tells."""
@@ -59,15 +61,19 @@ class Completeness:
 
     def forget(self) -> None:
         """The user goes on, or the turn is over: the question is of no use any more."""
-        self._verdict = None
+        self._verdict, self._is_due = None, False
         question, self._question = self._question, None
         if question is not None:
             question.cancel()
 
     def _ask(self) -> None:
         model = self._settings.end_of_turn
-        if model is None or self._verdict is not None or self._question is not None:
+        if model is None or self._verdict is not None:
             return
+        if self._question is not None:
+            self._is_due = True
+            return
+        self._is_due = False
         hearing = self._hearing
         hearing.detector.be_patient(self._settings.incomplete_after_s or 0.0)
         audio = self._turn()
@@ -86,6 +92,8 @@ class Completeness:
         elif question.result() >= getattr(self._settings.end_of_turn, "complete_at", COMPLETE_AT):
             self._verdict = "complete"
             self._end_if_complete()
+        elif self._is_due:
+            self._ask()
 
     def _end_if_complete(self) -> None:
         is_quiet = self._hearing.detector.silence_s >= OVER_AT_S - 1e-9

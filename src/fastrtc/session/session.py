@@ -287,9 +287,7 @@ class Session:
     def deliver_outputs(self, outputs: AdditionalOutputs) -> None:
         """Hands values to whoever reads this session's outputs, and tells the client. From any
         thread."""
-        if self._on_outputs is not None:
-            self._on_loop(self._on_outputs, self, outputs)
-        self._send(create_message("fetch_output", []))
+        self._on_loop(self._deliver, outputs)
 
     def finish(self, message: str) -> None:
         """Ends the session once what is queued was played out."""
@@ -384,6 +382,13 @@ class Session:
     def _send(self, text: str) -> None:
         if self.state != "closed":
             self._texts.send(text)
+
+    def _deliver(self, outputs: AdditionalOutputs) -> None:
+        if self.state == "closed":
+            return
+        if self._on_outputs is not None:
+            self._on_outputs(self, outputs)
+        self._send(create_message("fetch_output", []))
 
     def _send_now(self, text: str) -> bool:
         return self._transport is not None and self._transport.send_message(text)

@@ -9,6 +9,7 @@ transport, which this room does not know.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import weakref
 from collections.abc import Awaitable, Callable
@@ -51,12 +52,14 @@ class Viewer(StreamHandlerBase):
 
     Attributes:
         seat: set by the viewer's transport; see :class:`Broadcast`.
+        inputs: the client's, None while it sent none.
     """
 
     def __init__(self, audience: Audience) -> None:
         super().__init__()
         self.audience = audience
         self.seat: Any = None
+        self.inputs: list[Any] | None = None
 
     async def start_up(self) -> None:
         await self.audience.join(self)
@@ -70,6 +73,7 @@ class Viewer(StreamHandlerBase):
 
     def set_args(self, args: list[Any]) -> None:
         super().set_args(args)
+        self.inputs = args
         self.audience.set_args(args)
 
     async def shutdown(self) -> None:
@@ -99,7 +103,6 @@ class Audience:
         self._source: Session | None = None
         self._last: Session | None = None
         self._broadcast: Broadcast | None = None
-        self._args: list[Any] | None = None
 
     @property
     def source(self) -> Session | None:
@@ -116,12 +119,13 @@ class Audience:
             if self._source is None:
                 await self._wait_for_last()
                 try:
-                    handler = await self._new_handler()
+                    self._begin(await self._new_handler(), viewer.inputs)
                 except Exception:
                     logger.exception("a shared stream could not begin")
                     session.fail("the stream could not begin")
+                    if self._source is not None:
+                        self._source.close("the stream could not begin")
                     return
-                self._begin(handler)
             self._viewers[viewer] = session
             assert self._broadcast is not None
             self._broadcast.add(viewer.seat)
@@ -129,8 +133,8 @@ class Audience:
     async def leave(self, viewer: Viewer) -> None:
         """A viewer's session has ended. With the last one the handler ends, and this waits for
         its ``shutdown``."""
-        self._viewers.pop(viewer, None)
-        if self._broadcast is not None and viewer.seat is not None:
+        watched = self._viewers.pop(viewer, None) is not None
+        if watched and self._broadcast is not None:
             self._broadcast.remove(viewer.seat)
         async with self._turn:
             if not self._viewers and self._source is not None:
@@ -145,12 +149,13 @@ class Audience:
 
     def set_args(self, args: list[Any]) -> None:
         """Inputs of any viewer are those of the handler: the last ones hold."""
-        self._args = args
         if self._source is not None:
             self._source.set_args(args)
 
-    def _begin(self, handler: StreamHandlerBase) -> None:
-        source = Session(
+    def _begin(self, handler: StreamHandlerBase, inputs: list[Any] | None) -> None:
+        # In a context of its own: what the first viewer's request set concerns no other viewer.
+        source = contextvars.Context().run(
+            Session,
             SHARED_ID,
             handler,
             mode="receive",
@@ -160,15 +165,17 @@ class Audience:
         broadcast = self._open_broadcast(source, self._tell)
         self._source, self._broadcast = source, broadcast
         source.open(lambda _: broadcast)
-        if self._args is not None:
-            handler.set_args(self._args)
+        if inputs is not None:
+            handler.set_args(inputs)
         source.on_live()
 
     async def _wait_for_last(self) -> None:
         """What the handler holds, a camera say, is free only after its ``shutdown``."""
-        last, self._last = self._last, None
+        last = self._last
         if last is not None:
             await last.wait_ended()
+        if self._last is last:
+            self._last = None
 
     def _tell(self, text: str) -> None:
         for session in list(self._viewers.values()):
@@ -176,10 +183,11 @@ class Audience:
 
     def _on_outputs(self, source: Session, outputs: AdditionalOutputs) -> None:
         for session in self._viewers.values():
-            self._put_outputs(session.id, outputs)
+            if session.state != "closed":
+                self._put_outputs(session.id, outputs)
 
     def _on_closed(self, source: Session) -> None:
-        self._last, self._source, self._broadcast, self._args = source, None, None, None
+        self._last, self._source, self._broadcast = source, None, None
         for session in list(self._viewers.values()):
             session.close(source.close_reason)
         self._viewers.clear()

@@ -66,6 +66,8 @@ async def _admit(request: Request, guard: TelephoneGuard, provider: str) -> Addr
             f"webhook's URL{also}",
         )
     body, form = await _read(request)
+    if body is None and SIGNERS[provider].needs_body:
+        raise _unsigned(provider, address.http(request.url.query), has_body=False)
     for known in spellings(request.scope, request.headers):
         webhook = Webhook(request.headers, known.http(request.url.query), body or b"", form)
         try:

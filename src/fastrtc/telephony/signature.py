@@ -159,7 +159,7 @@ def vonage_signed(authorization: str, secret: str, body: bytes, now_s: float) ->
     if _json_object(head).get("alg") != "HS256" or not isinstance(issued_s, (int, float)):
         return False
     payload_hash = known.get("payload_hash")
-    is_whole = not body or not payload_hash or payload_hash == hashlib.sha256(body).hexdigest()
+    is_whole = not body or payload_hash == hashlib.sha256(body).hexdigest()
     return is_whole and abs(now_s - issued_s) <= REPLAY_WINDOW_S
 
 

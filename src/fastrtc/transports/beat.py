@@ -75,7 +75,8 @@ class Beat:
                         call()
                     except Exception:
                         logger.exception("what was to happen at a beat failed")
-        if self._slots and self._timer is None:
+        # A call may have set the timer for an alarm of its own, later than others that wait.
+        if self._slots and (self._timer is None or min(self._slots) < self._next):
             self._set(min(self._slots))
 
 

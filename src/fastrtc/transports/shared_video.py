@@ -8,10 +8,12 @@ then, so that the others hardly notice. Encoding happens in the worker threads t
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from fastrtc.errors import FeatureUnavailable
 from fastrtc.session.frame_clock import CLOCK_RATE_HZ, TakeRate
 from fastrtc.session.transport import InboundPicture, Stats
 from fastrtc.settings import MediaSettings, current_settings
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from fastrtc.video.picture import Picture
 
 __all__ = ["Seat", "SharedVideo"]
+
+logger = logging.getLogger("fastrtc")
 
 ASK_AGAIN_S: Final = 1.0
 """How often one viewer may have a keyframe made because it lost something; for all together there
@@ -171,7 +175,7 @@ class Rendition:
         self, picture: Picture, rtp_time: int, now_s: float, seats: list[Seat]
     ) -> list[EncodedFrame]:
         """The frames to send, none when this picture is left out."""
-        estimate_bps = _carried_by_half(seats)
+        estimate_bps = _carried_by_half(seats, now_s)
         if estimate_bps is not None:
             self.adaptation.on_estimate(estimate_bps, now_s)
         target = self.adaptation.target(now_s, picture.width, picture.height, self._fps)
@@ -226,6 +230,8 @@ class SharedVideo:
         # The writing threads'.
         self._lock = threading.Lock()
         self._renditions: dict[VideoCodec, Rendition] = {}
+        self._broken: frozenset[VideoCodec] = frozenset()
+        """Codecs that cannot be encoded here."""
         self._last: tuple[Picture, int, float] | None = None
         self._encoded = 0
         self._keyframes = 0
@@ -235,11 +241,13 @@ class SharedVideo:
 
     def add(self, seat: Seat) -> None:
         """A viewer joins: with a codec that others have already, if it takes one."""
-        used = [other.codec for other in self._seats if other.codec in seat.codecs]
-        wanted = [codec for codec in self._settings.video_codecs if codec in seat.codecs]
-        seat.codec = next(iter(used or wanted or seat.codecs), None)
+        codecs = [codec for codec in seat.codecs if codec not in self._broken]
+        used = [other.codec for other in self._seats if other.codec in codecs]
+        wanted = [codec for codec in self._settings.video_codecs if codec in codecs]
+        seat.codec = next(iter(used or wanted or codecs), None)
         seat.video = self
         seat.joined_s = self._clock()
+        seat.awaits_keyframe, seat.is_slow = True, False
         if seat.codec is not None:
             self._seats = (*self._seats, seat)
             self._repeat_later()
@@ -309,7 +317,7 @@ class SharedVideo:
         sent = False
         seats_of = self._by_codec()
         for codec, seats in seats_of.items():
-            for frame in self._rendition(codec).encode(picture, rtp_time, now_s, seats):
+            for frame in self._encode(codec, picture, rtp_time, now_s, seats):
                 sent = True
                 self._encoded += 1
                 self._keyframes += frame.keyframe
@@ -319,10 +327,26 @@ class SharedVideo:
             self._renditions.pop(codec).close()
         return sent
 
+    def _encode(
+        self,
+        codec: VideoCodec,
+        picture: Picture,
+        rtp_time: int,
+        now_s: float,
+        seats: list[Seat],
+    ) -> list[EncodedFrame]:
+        try:
+            return self._rendition(codec).encode(picture, rtp_time, now_s, seats)
+        except FeatureUnavailable as error:
+            # What one viewer's codec cannot do is no matter of the others.
+            logger.error("viewers that take %s get no pictures: %s", codec, error)
+            self._broken |= {codec}
+            return []
+
     def _by_codec(self) -> dict[VideoCodec, list[Seat]]:
         found: dict[VideoCodec, list[Seat]] = {}
         for seat in self._seats:
-            if seat.codec is not None:
+            if seat.codec is not None and seat.codec not in self._broken:
                 found.setdefault(seat.codec, []).append(seat)
         return found
 
@@ -334,7 +358,10 @@ class SharedVideo:
         return rendition
 
 
-def _carried_by_half(seats: list[Seat]) -> float | None:
-    """What the networks of half of the viewers, or a few more, carry; None while nobody knows."""
-    known = sorted(seat.estimate_bps for seat in seats if seat.estimate_bps is not None)
+def _carried_by_half(seats: list[Seat], now_s: float) -> float | None:
+    """What the networks of half of the viewers, or a few more, carry; None while nobody knows.
+    First estimates are low: those of viewers who have just come count only while there are no
+    others."""
+    settled = [seat for seat in seats if now_s - seat.joined_s >= SETTLING_S]
+    known = sorted(seat.estimate_bps for seat in settled or seats if seat.estimate_bps is not None)
     return known[len(known) // 2] if known else None

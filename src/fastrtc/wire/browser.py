@@ -138,7 +138,7 @@ class BrowserWire:
     def _image(self, payload: bytes) -> Image:
         self._check_started()
         head = picture_head(payload)
-        return Image(payload, head.format, head.width, head.height)
+        return Image(payload, head.format)
 
     def _check_started(self) -> None:
         if not self._started:

@@ -78,12 +78,10 @@ class Sound:
 
 @dataclass(frozen=True)
 class Image:
-    """A picture, as a file of this format, and how large it says it is."""
+    """A picture, as a file of this format whose head was found in order."""
 
     payload: bytes
     format: PictureFormat
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)

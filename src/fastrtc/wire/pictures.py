@@ -22,6 +22,9 @@ MAX_PICTURE_PIXELS: Final = 3_840 * 2_160
 MAX_SCANS: Final = 32
 """Of a progressive JPEG: encoders make about ten, and each may paint the whole picture."""
 
+MAX_SEGMENTS: Final = 1_024
+"""Of a JPEG before its frame, padding counted: files have a few dozen."""
+
 _START_OF_SCAN: Final = b"\xff\xda"
 _BARE_MARKERS: Final = {0x01, *range(0xD0, 0xD9)}
 _TABLES: Final = {0xC4, 0xC8, 0xCC}
@@ -76,7 +79,9 @@ def picture_head(data: bytes, max_pixels: int = MAX_PICTURE_PIXELS) -> PictureHe
 
 def _jpeg(data: bytes) -> PictureHead:
     at = 2
-    while at + 4 <= len(data):
+    for _ in range(MAX_SEGMENTS):
+        if at + 4 > len(data):
+            break
         if data[at] != 0xFF:
             raise WireError(f"a JPEG file with {data[at]:#04x} where a marker is due")
         marker = data[at + 1]
