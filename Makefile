@@ -33,6 +33,8 @@ test-python: setup .tools/browser $(REACT) $(PIPECAT)
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
+	@$(NICE) cargo build --release --quiet --package fastrtc-load
+	@$(NICE) cargo build --release --quiet --package fastrtc-netem
 	@$(BIN)/python -m pytest -m "not e2e" --numprocesses 2
 	@$(BIN)/python -m pytest -m "e2e and together" --numprocesses 3 --dist loadfile
 	@$(BIN)/python -m pytest -m patient --numprocesses 3
