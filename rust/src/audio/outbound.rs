@@ -44,6 +44,10 @@ const LONGEST_STALL: Duration = Duration::from_secs(1);
 /// How long what such a source is late by is kept, as a buffer against its next stall.
 const BACKLOG_HOLD: Duration = Duration::from_secs(1);
 
+/// Frames of it that leave at one tick. A clear should still catch the rest, and other tracks on the
+/// thread should not wait until all are encoded.
+const RELEASED_PER_TICK: u32 = 5;
+
 /// A frame in which no sample exceeds this (-72 dBFS) is silence.
 pub const SILENCE_PEAK: u16 = 8;
 
@@ -185,6 +189,8 @@ pub struct Outbound {
     missed_slots: u32,
     /// Set when a source begins or stalled into a pause, until what it is late by was made up for.
     backlog: Option<Backlog>,
+    /// Frames of the backlog that are leaving, a few at each tick.
+    surplus: u32,
     /// Ticks that the source was handed before its first sound.
     heard_ticks: u64,
     /// Silent frames in a row, the user's and trailing ones.
@@ -217,6 +223,7 @@ impl Outbound {
             trailing: false,
             missed_slots: 0,
             backlog: None,
+            surplus: 0,
             heard_ticks: 0,
             silent_frames: 0,
             after_pause: true,
@@ -248,6 +255,7 @@ impl Outbound {
         self.interrupted = true;
         self.missed_slots = 0;
         self.backlog = None;
+        self.surplus = 0;
         self.partial_until = None;
         self.unreported_ticks = 0;
     }
@@ -446,8 +454,19 @@ impl Outbound {
             .unwrap_or_default()
     }
 
-    /// What waited at every tick for a while is not needed against jitter, and leaves at once.
+    /// What waited at every tick for a while is not needed against jitter, and leaves.
     fn work_off_backlog(&mut self, is_user: bool, now: Instant) {
+        if self.surplus > 0 {
+            let released = self.surplus.min(RELEASED_PER_TICK);
+            self.missed_slots += released;
+            // When the queue has run empty, nothing is late any more.
+            self.surplus = if is_user { self.surplus - released } else { 0 };
+            if self.surplus == 0 {
+                let owed = self.backlog.as_ref().map(|backlog| backlog.owed);
+                self.backlog = owed.map(|owed| Backlog::new(owed, now));
+            }
+            return;
+        }
         let Some(backlog) = &mut self.backlog else {
             return;
         };
@@ -462,7 +481,7 @@ impl Outbound {
         if now.saturating_duration_since(backlog.since) >= BACKLOG_HOLD {
             let surplus = backlog.surplus();
             let owed = backlog.owed - surplus;
-            self.missed_slots += surplus;
+            self.surplus = surplus;
             self.backlog = (owed > 0).then(|| Backlog::new(owed, now));
         }
     }
@@ -470,6 +489,7 @@ impl Outbound {
     fn fall_idle(&mut self) {
         self.talking = false;
         self.missed_slots = 0;
+        self.surplus = 0;
         self.after_pause = true;
     }
 

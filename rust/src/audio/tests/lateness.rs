@@ -184,3 +184,36 @@ fn what_follows_a_pause_that_was_meant_is_paced_from_beginning_to_end() {
         );
     }
 }
+
+#[test]
+fn what_leaves_leaves_a_few_frames_at_a_time_so_that_a_clear_catches_the_rest() {
+    let begun = || {
+        let mut track = Track::new(1);
+        track.outbound.note_heard(110 * u64::from(FRAME_TICKS));
+        (0..100).for_each(|_| track.play(20.0));
+        track
+    };
+    let mut track = begun();
+    for n in 1..=110 {
+        track.run_to(f64::from(n) * 20.0);
+        track.play(20.0);
+    }
+    let times_ms = track.times_ms();
+    let most_at_once = times_ms
+        .chunk_by(|one, next| one == next)
+        .map(<[f64]>::len)
+        .max();
+    assert!(most_at_once <= Some(6), "{most_at_once:?} frames at once");
+
+    let mut track = begun();
+    for n in 1..=54 {
+        track.run_to(f64::from(n) * 20.0);
+        track.play(20.0);
+    }
+    assert!(track.sent.len() > 56, "it has begun to leave");
+    assert!(track.outbound.queued_ticks() > 60 * u64::from(FRAME_TICKS));
+    let sent = track.media().len();
+    track.outbound.clear();
+    track.run_to(5_000.0);
+    assert_eq!(track.media().len(), sent);
+}
