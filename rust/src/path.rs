@@ -7,6 +7,7 @@
 //! client is heard from the new address only, and says which candidates to give up. Time and
 //! addresses are arguments.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ pub struct Path {
     /// What the client announced, as ICE knows it: from the offer with the related address, trickled
     /// ones without.
     announced: Vec<Candidate>,
+    /// Where checks came from that were authenticated, unless it was given up since.
+    proven: VecDeque<Remote>,
     given_up: Vec<Remote>,
 }
 
@@ -61,12 +64,23 @@ impl Path {
         }
     }
 
-    /// A datagram came from `remote`, which the client proved to be its own: media, or else a
-    /// check. Returns the address that the client has left, if this shows it.
+    /// Media came from `remote`, which shows nothing unless an authenticated check came from there
+    /// before; or else an authenticated check. Returns the address that the client has left, if
+    /// this shows it.
     pub fn heard_from(&mut self, remote: Remote, is_media: bool, now: Instant) -> Option<Remote> {
+        let is_proven = self.proven.contains(&remote);
+        if !is_media && !is_proven {
+            if self.proven.len() >= MAX_CANDIDATES {
+                self.proven.pop_front();
+            }
+            self.proven.push_back(remote);
+        }
         let (current, heard) = self.current.as_mut()?;
         if *current == remote {
             *heard = now;
+            return None;
+        }
+        if is_media && !is_proven {
             return None;
         }
         let proves_after = if is_media {
@@ -88,6 +102,7 @@ impl Path {
             .chain(returned(remote))
             .collect();
         self.current = None;
+        self.proven.retain(|proven| *proven != remote);
         if self.given_up.len() < MAX_CANDIDATES && !self.given_up.contains(&remote) {
             self.given_up.push(remote);
         }
@@ -151,6 +166,7 @@ mod tests {
         let start = Instant::now();
         let mut path = Path::default();
         path.sent_to(OLD, start);
+        path.heard_from(NEW, false, start);
         for ms in (0..20_000).step_by(400) {
             path.sent_to(OLD, at(start, ms));
             assert_eq!(path.heard_from(OLD, false, at(start, ms)), None);
@@ -163,8 +179,24 @@ mod tests {
         let start = Instant::now();
         let mut path = Path::default();
         path.sent_to(OLD, start);
+        path.heard_from(NEW, false, start);
         assert_eq!(path.heard_from(NEW, true, at(start, 499)), None);
         assert_eq!(path.heard_from(NEW, true, at(start, 500)), Some(OLD));
+    }
+
+    #[test]
+    fn media_from_where_no_check_was_authenticated_shows_nothing() {
+        let start = Instant::now();
+        let mut path = Path::default();
+        path.sent_to(OLD, start);
+        assert_eq!(path.heard_from(NEW, true, at(start, 20_000)), None);
+        // What was given up has to be proven again.
+        path.heard_from(NEW, false, start);
+        path.give_up(NEW);
+        path.sent_to(OLD, at(start, 20_000));
+        assert_eq!(path.heard_from(NEW, true, at(start, 40_000)), None);
+        path.heard_from(NEW, false, at(start, 20_000));
+        assert_eq!(path.heard_from(NEW, true, at(start, 40_000)), Some(OLD));
     }
 
     #[test]
@@ -181,11 +213,13 @@ mod tests {
         let start = Instant::now();
         let mut path = Path::default();
         path.sent_to(OLD, start);
+        path.heard_from(NEW, false, start);
         assert_eq!(path.heard_from(NEW, true, at(start, 600)), Some(OLD));
         path.give_up(OLD);
         path.sent_to(OLD, at(start, 610));
         assert_eq!(path.heard_from(NEW, true, at(start, 1_200)), None);
         path.sent_to(NEW, at(start, 1_210));
+        path.heard_from(OLD, false, at(start, 1_210));
         assert_eq!(path.heard_from(OLD, true, at(start, 1_800)), Some(NEW));
     }
 

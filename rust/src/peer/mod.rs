@@ -227,7 +227,7 @@ impl Peer {
     ) {
         match Receive::new(proto, source, destination, bytes) {
             Ok(receive) => {
-                self.follow_client((proto, source), bytes, now);
+                self.look_at((proto, source), bytes, now);
                 if self.rtc.handle_input(Input::Receive(now, receive)).is_err() {
                     self.rejected_datagrams += 1;
                 }
@@ -238,14 +238,21 @@ impl Peer {
         self.advance(now, out);
     }
 
-    /// Goes with a client whose address has changed. The receiver lets through only checks, and
-    /// other datagrams from addresses that passed one.
-    fn follow_client(&mut self, source: Remote, bytes: &[u8], now: Instant) {
+    /// Looks at what came before ICE does, which authenticates checks: one from an address that was
+    /// given up only makes ICE listen there again, and media counts where a check was answered.
+    fn look_at(&mut self, source: Remote, bytes: &[u8], now: Instant) {
         let is_check = bytes.starts_with(&BINDING_REQUEST);
         if is_check && let Some(candidate) = self.path.return_to(source) {
             self.rtc.add_remote_candidate(candidate);
         }
-        let is_media = bytes.first().is_some_and(|first| *first > LAST_OF_STUN);
+        if bytes.first().is_some_and(|first| *first > LAST_OF_STUN) {
+            self.follow_client(source, true, now);
+        }
+    }
+
+    /// Goes with a client whose address has changed, if this shows it: media, or else a check that
+    /// was authenticated.
+    fn follow_client(&mut self, source: Remote, is_media: bool, now: Instant) {
         if let Some(left) = self.path.heard_from(source, is_media, now) {
             for candidate in self.path.give_up(left) {
                 self.rtc.direct_api().invalidate_candidate(&candidate);
@@ -403,6 +410,7 @@ impl Peer {
             // It answers an authenticated request.
             Some(kind) if kind == BINDING_SUCCESS => {
                 self.heard(now);
+                self.follow_client((transmit.proto, transmit.destination), false, now);
                 out.authenticated(transmit.destination);
             }
             Some(kind) if kind == BINDING_REQUEST => out.checking(transmit.destination),
