@@ -4,10 +4,14 @@
 //! is theirs. A listener that joins hears what is made from then on.
 
 use std::collections::HashMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
+
+use thiserror::Error;
 
 use crate::audio::{AudioError, OutboundConfig, OutboundPacket, Pcm};
 use crate::peer::Command;
@@ -17,12 +21,28 @@ use crate::shard::ShardHandle;
 /// Stereo is sent as such: whoever plays mono mixes it down when decoding.
 const MAX_CHANNELS: u8 = 2;
 
+/// Why a broadcast cannot be.
+#[derive(Debug, Error)]
+pub enum BroadcastError {
+    /// The bit rate is none of Opus'.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    /// The system has no thread left.
+    #[error("the thread of an audio broadcast cannot be started: {0}")]
+    Thread(#[from] io::Error),
+    /// The thread has ended by itself.
+    #[error("an internal error ended this audio broadcast; make a new one")]
+    Ended,
+}
+
 #[derive(Default)]
 struct State {
     listeners: HashMap<u64, Arc<ShardHandle>>,
     /// Something happened since the thread looked.
     news: bool,
     stopped: bool,
+    /// The thread has ended by itself, and nothing will be sent.
+    failed: bool,
 }
 
 #[derive(Default)]
@@ -44,17 +64,36 @@ impl Broadcast {
     /// Starts the thread.
     ///
     /// # Errors
-    /// The bit rate is none of Opus'.
-    pub fn start(bitrate_bps: Option<u32>) -> Result<Self, AudioError> {
+    /// The bit rate is none of Opus', or the system has no thread left.
+    pub fn start(bitrate_bps: Option<u32>) -> Result<Self, BroadcastError> {
         let speaker = Speaker::new(OutboundConfig {
             max_channels: MAX_CHANNELS,
             bitrate_bps,
         })?;
+        Self::run(move |shared| shared.run(speaker))
+    }
+
+    fn run(
+        work: impl FnOnce(&Shared) -> Result<(), AudioError> + Send + 'static,
+    ) -> Result<Self, BroadcastError> {
         let shared = Arc::new(Shared::default());
-        let thread = std::thread::spawn({
-            let shared = Arc::clone(&shared);
-            move || shared.run(speaker)
-        });
+        let thread = std::thread::Builder::new()
+            .name("fastrtc-broadcast".into())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || {
+                    match catch_unwind(AssertUnwindSafe(|| work(&shared))) {
+                        Ok(Ok(())) => return,
+                        Ok(Err(error)) => {
+                            eprintln!("fastrtc: the thread of an audio broadcast ended: {error}");
+                        }
+                        // It has already said so.
+                        Err(_panic) => {}
+                    }
+                    shared.locked().failed = true;
+                    shared.playout.clear();
+                }
+            })?;
         Ok(Self {
             shared,
             thread: Mutex::new(Some(thread)),
@@ -73,10 +112,16 @@ impl Broadcast {
     }
 
     /// Queues audio; returns the seconds that now wait.
-    pub fn play(&self, pcm: Pcm) -> f64 {
-        let queued_s = self.shared.playout.push(pcm);
-        self.shared.tell(|_| ());
-        queued_s
+    ///
+    /// # Errors
+    /// The thread has ended by itself.
+    pub fn play(&self, pcm: Pcm) -> Result<f64, BroadcastError> {
+        self.shared.tell(|state| {
+            if state.failed {
+                return Err(BroadcastError::Ended);
+            }
+            Ok(self.shared.playout.push(pcm))
+        })
     }
 
     /// The queue.
@@ -101,8 +146,8 @@ impl Broadcast {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // One that panicked has already said so.
-            let _panicked = thread.join();
+            // A panic does not get this far.
+            let _joined = thread.join();
         }
     }
 }
@@ -118,24 +163,24 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, change: impl FnOnce(&mut State)) {
+    fn tell<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.locked();
-        change(&mut state);
+        let outcome = change(&mut state);
         state.news = true;
         self.changed.notify_one();
+        outcome
     }
 
-    fn run(&self, mut speaker: Speaker) {
+    fn run(&self, mut speaker: Speaker) -> Result<(), AudioError> {
         loop {
-            // What cannot be encoded was refused at the border.
-            let _refused = speaker.load(&self.playout);
+            speaker.load(&self.playout)?;
             let now = Instant::now();
             while let Some(packet) = speaker.poll(&self.playout, now) {
                 self.packets.fetch_add(1, Ordering::Relaxed);
                 self.give(&packet);
             }
             if !self.wait_until(speaker.outbound.timeout()) {
-                return;
+                return Ok(());
             }
         }
     }
@@ -198,7 +243,7 @@ mod tests {
     fn audio_is_encoded_in_real_time_without_anybody_asking() {
         let broadcast = Broadcast::start(None).unwrap();
         let began = Instant::now();
-        assert_eq!(broadcast.play(tone(200)), 0.2);
+        assert_eq!(broadcast.play(tone(200)).unwrap(), 0.2);
         until(|| broadcast.playout().queued_s() == 0.0);
         assert!(began.elapsed() >= Duration::from_millis(170), "not faster");
         assert_eq!(broadcast.playout().clear(), 0.2);
@@ -210,11 +255,36 @@ mod tests {
     #[test]
     fn nothing_that_was_cleared_is_sent() {
         let broadcast = Broadcast::start(Some(32_000)).unwrap();
-        broadcast.play(tone(5_000));
+        broadcast.play(tone(5_000)).unwrap();
         until(|| broadcast.packets() > 0);
         assert!(broadcast.playout().clear() < 4.0);
         assert_eq!(broadcast.playout().queued_s(), 0.0);
-        broadcast.play(tone(40));
+        broadcast.play(tone(40)).unwrap();
         until(|| broadcast.playout().sent_s() == 0.04);
+    }
+
+    #[test]
+    fn a_thread_that_ended_by_itself_leaves_nothing_queued_and_takes_nothing() {
+        let broadcast = Broadcast::run(|shared| {
+            while shared.playout.queued_s() == 0.0 {
+                shared.wait_until(None);
+            }
+            panic!("as this test wants it");
+        })
+        .unwrap();
+        broadcast.play(tone(100)).unwrap();
+        until(|| matches!(broadcast.play(tone(1)), Err(BroadcastError::Ended)));
+        until(|| broadcast.playout().queued_s() == 0.0);
+        broadcast.close();
+
+        // Half a sample of stereo, which the border lets nobody queue.
+        let broadcast = Broadcast::start(None).unwrap();
+        let odd = Pcm {
+            samples: vec![0; 3],
+            rate_hz: 24_000,
+            channels: 2,
+        };
+        broadcast.play(odd).unwrap();
+        until(|| matches!(broadcast.play(tone(1)), Err(BroadcastError::Ended)));
     }
 }

@@ -127,6 +127,7 @@ class AudioBroadcast:
 
     Raises:
         ValueError: Opus does not take this bit rate.
+        RuntimeError: the system has no thread left.
     """
 
     def __init__(self, bitrate_bps: int | None = None) -> None: ...
@@ -135,7 +136,11 @@ class AudioBroadcast:
 
     def remove(self, peer: Peer) -> None: ...
     def play(self, samples: Buffer | npt.NDArray[np.int16], rate_hz: int, channels: int) -> float:
-        """As :meth:`Peer.play`, for all."""
+        """As :meth:`Peer.play`, for all.
+
+        Raises:
+            RuntimeError: an internal error ended the thread; make a new broadcast.
+        """
 
     def clear(self) -> float:
         """As :meth:`Peer.clear`, for all."""

@@ -3,23 +3,29 @@
 use std::sync::Arc;
 
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::peer::{PyPeer, pcm};
-use crate::broadcast::Broadcast;
+use crate::broadcast::{Broadcast, BroadcastError};
 
 #[pyclass(name = "AudioBroadcast", module = "fastrtc._core", frozen)]
 pub struct PyAudioBroadcast(Broadcast);
+
+fn refusal(error: BroadcastError) -> PyErr {
+    let message = error.to_string();
+    match error {
+        BroadcastError::Audio(_) => PyValueError::new_err(message),
+        BroadcastError::Thread(_) | BroadcastError::Ended => PyRuntimeError::new_err(message),
+    }
+}
 
 #[pymethods]
 impl PyAudioBroadcast {
     #[new]
     #[pyo3(signature = (bitrate_bps = None))]
     fn new(bitrate_bps: Option<u32>) -> PyResult<Self> {
-        Broadcast::start(bitrate_bps)
-            .map(Self)
-            .map_err(|error| PyValueError::new_err(error.to_string()))
+        Broadcast::start(bitrate_bps).map(Self).map_err(refusal)
     }
 
     fn add(&self, peer: &PyPeer) {
@@ -38,7 +44,9 @@ impl PyAudioBroadcast {
         rate_hz: u32,
         channels: u8,
     ) -> PyResult<f64> {
-        Ok(self.0.play(pcm(py, &samples, rate_hz, channels)?))
+        self.0
+            .play(pcm(py, &samples, rate_hz, channels)?)
+            .map_err(refusal)
     }
 
     fn clear(&self) -> f64 {

@@ -42,6 +42,12 @@ pub(super) fn pcm(
             "audio has 1 or 2 channels at 4000 to 384000 Hz, not {channels} channels at {rate_hz} Hz"
         )));
     }
+    let count = samples.item_count();
+    if !count.is_multiple_of(usize::from(channels)) {
+        return Err(PyValueError::new_err(format!(
+            "{count} samples are no whole number for each of {channels} channels"
+        )));
+    }
     Ok(Pcm {
         samples: samples.to_vec(py)?,
         rate_hz,
