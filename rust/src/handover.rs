@@ -98,7 +98,8 @@ pub struct Mailbox {
     /// Whether the mailbox already stands in the hub's list.
     listed: AtomicBool,
     started: AtomicBool,
-    /// Audio is announced once so much of it waits, in microseconds.
+    /// Audio is announced once so much of it waits, in microseconds; louder audio than before once
+    /// [`LOUD_BUNDLE`] waits.
     bundle_us: AtomicU64,
     lull: Mutex<Lull>,
     dropped_audio: AtomicU64,

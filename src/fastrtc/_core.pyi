@@ -184,8 +184,8 @@ class Peer:
     @property
     def sent_s(self) -> float: ...
     def bundle_audio(self, span_s: float) -> None:
-        """Audio waits until there are ``span_s`` of it, 0 to have it as it comes. Any other event
-        takes along what waits."""
+        """Audio waits until there are ``span_s`` of it, 0 to have it as it comes; audio that is
+        louder than before waits for 60 ms at most. Any other event takes along what waits."""
 
     @property
     def channel_open(self) -> bool: ...

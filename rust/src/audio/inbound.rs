@@ -19,8 +19,8 @@ const MAX_CONCEALED_TICKS: u64 = TICKS_PER_S as u64 * 120 / 1_000;
 const MAX_SILENCE_TICKS: u64 = TICKS_PER_S as u64;
 
 /// The most lost time of one gap that is filled; the rest is skipped. What is filled in comes all at
-/// once, after the gap: a handler that answers in real time would be late by it from then on, and
-/// [`Outbound`](super::Outbound) makes up for no more.
+/// once, after the gap: a handler that answers in real time is late by it, and
+/// [`Outbound`](super::Outbound) makes up for no more at once.
 const MAX_FILLED_TICKS: u64 = TICKS_PER_S as u64 * 200 / 1_000;
 
 /// A loss beyond this is an outage; nothing of it is filled.
