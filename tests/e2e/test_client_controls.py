@@ -12,8 +12,6 @@ from e2e import sound
 from e2e.browser import Chromium, Tab
 from e2e.server import Server
 
-pytestmark = pytest.mark.together
-
 Serve = Callable[..., Server]
 OpenTab = Callable[[str], Tab]
 
