@@ -46,14 +46,7 @@ MOVED = """([component, element]) => {
 }"""
 
 
-NOTE_STATES = """(component) => {
-  const card = document.querySelector(component).shadowRoot.querySelector(".card");
-  window.noted = [];
-  const note = () => {
-    if (card.dataset.state !== window.noted.at(-1)) window.noted.push(card.dataset.state);
-  };
-  new MutationObserver(note).observe(card, { attributeFilter: ["data-state"] });
-}"""
+ICE_FRAGMENT = r"/a=ice-ufrag:(\S+)/.exec(connections.at(-1).currentLocalDescription.sdp)[1]"
 
 
 class GradioPage:
@@ -110,14 +103,19 @@ class GradioPage:
         selector = f'{self.component} .card[data-state="{state}"]'
         await self.page.wait_for_selector(selector, timeout=SOON_MS)
 
-    async def note_states(self) -> None:
-        """Writes the call's states down from now on, however short they are."""
-        await self.page.evaluate(NOTE_STATES, self.component)
+    async def ice_fragment(self) -> str:
+        """What names the latest connection's present way, until ICE begins anew."""
+        found: str = await self.page.evaluate(ICE_FRAGMENT)
+        return found
 
-    async def wait_noted(self, states: list[str]) -> None:
-        """Waits until these and no others were written down."""
-        is_noted = "(states) => JSON.stringify(window.noted) === JSON.stringify(states)"
-        await self.page.wait_for_function(is_noted, arg=states, timeout=SOON_MS)
+    async def wait_ice_restart(self, before: str) -> None:
+        """Waits until ICE has begun anew since ``before`` was read, and found a way."""
+        await self.page.wait_for_function(
+            f"""(before) => {ICE_FRAGMENT} !== before
+              && ["connected", "completed"].includes(connections.at(-1).iceConnectionState)""",
+            arg=before,
+            timeout=SOON_MS,
+        )
 
     async def wait_for_problem(self, part: str) -> None:
         """Waits until the component shows a sentence with this in it."""

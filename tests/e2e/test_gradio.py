@@ -17,6 +17,8 @@ from e2e.server import Server
 pytestmark = pytest.mark.together
 
 SPEECH = clip("austen-0870")
+GENERATED = ("audio-receive", "video-receive")
+"""Cells whose handler is a generator."""
 # Chromium tells pages with this event that they are in another network.
 OTHER_NETWORK = "navigator.connection.dispatchEvent(new Event('change'))"
 
@@ -74,14 +76,14 @@ def test_a_cell(chromium: Chromium, url: str, name: str) -> None:
             await one.set_number("Share", 0.25)
             await one.wait_for_number("Used share", "value === 0.25")
         await one.set_number("Share", 1)
-        if "send" not in name:
-            # A generator has its inputs from the beginning.
+        if name in GENERATED:
+            # Its inputs are those of the beginning.
             await one.stop()
             await one.press_start()
         await one.wait_for_problem("That is too much.")
         await page.get_by_test_id("toast-body").first.wait_for()
-        if name in ("audio-receive", "video-receive"):
-            # A generator that fails has no more to play.
+        if name in GENERATED:
+            # What fails has no more to play.
             await one.wait("idle")
         else:
             await one.stop()
@@ -225,9 +227,10 @@ def test_a_call_outlives_a_redrawing_and_another_network(chromium: Chromium, url
         await page.get_by_role("button", name="Redraw").click()
         await page.get_by_role("heading", name="Drawn 1").wait_for()
         await visitor.wait("live")
-        await visitor.note_states()
+        fragment = await visitor.ice_fragment()
         await page.evaluate(OTHER_NETWORK)
-        await visitor.wait_noted(["reconnecting", "live"])
+        await visitor.wait_ice_restart(fragment)
+        await visitor.wait("live")
         await visitor.wait_received("audio", "totalAudioEnergy", 1e-4)
         await visitor.set_number("Share", 0.25)
         await visitor.wait_for_number("Used share", "value === 0.25")

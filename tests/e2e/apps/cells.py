@@ -20,15 +20,27 @@ from fastrtc import (
 RATE_HZ = 24000
 HEIGHT, WIDTH = 120, 160
 CAMERA = {"width": {"ideal": 320}, "height": {"ideal": 240}, "frameRate": {"ideal": 10}}
-OF_SOUNDS = cycle([True, *[False] * 9])
+OF_SOUNDS = cycle([True, *[False] * 8])
 OF_PICTURES = cycle([True, False, False])
+"""Odd rounds, so that two sessions that take turns both get theirs."""
+REFUSED: set[float] = set()
 
 
-def check(share: float) -> float:
+def refuse(share: float) -> float:
     """What all handlers refuse."""
     if share > 0.9:
         raise WebRTCError("That is too much.")
     return share
+
+
+def check(share: float) -> float:
+    """The same for each frame, but once: a hundred refusals in a row would end the call."""
+    if share in REFUSED:
+        return share
+    REFUSED.clear()
+    if share > 0.9:
+        REFUSED.add(share)
+    return refuse(share)
 
 
 def tone(frequency_hz: float, seconds: float) -> Any:
@@ -66,7 +78,7 @@ def listen(frame: tuple[int, Any], share: float = -1.0) -> Any:
 
 def play(share: float) -> Iterator[Any]:
     """A tone that is higher for more."""
-    yield AdditionalOutputs(check(share), 0)
+    yield AdditionalOutputs(refuse(share), 0)
     for _ in range(600):
         yield tone(200 + 400 * share, 0.1)
 
@@ -79,7 +91,7 @@ def darken(picture: Any, share: float = -1.0) -> Any:
 
 def paint(share: float) -> Iterator[Any]:
     """Pictures from nowhere: stripes that move."""
-    yield AdditionalOutputs(check(share), 0)
+    yield AdditionalOutputs(refuse(share), 0)
     yield from stripes()
 
 
