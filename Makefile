@@ -36,7 +36,7 @@ else
 	@$(NICE) cargo build --release --quiet --package fastrtc-load
 	@$(NICE) cargo build --release --quiet --package fastrtc-netem
 	@$(BIN)/python -m pytest -m "not e2e" --numprocesses 2
-	@$(BIN)/python -m pytest -m "e2e and together" --numprocesses 3 --dist loadfile
+	@$(BIN)/python -m pytest -m "e2e and together" --numprocesses 2 --dist loadfile
 	@$(BIN)/python -m pytest -m patient --numprocesses 3
 	@$(BIN)/python -m pytest -m "e2e and not together and not patient"
 endif
