@@ -12,6 +12,8 @@ import av
 import httpx
 import numpy as np
 
+from tracks import frames_of
+
 RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
 CONNECT_S = 10.0
@@ -168,11 +170,7 @@ class Caller:
 
     async def _listen(self, track: Any) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                frame = await track.recv()
-            except aiortc.mediastreams.MediaStreamError:
-                return
+        async for frame in frames_of(track):
             samples = frame.to_ndarray().astype(np.float64)
             if np.sqrt(np.mean(samples**2)) > AUDIBLE:
                 self.heard_at_s.append(loop.time())

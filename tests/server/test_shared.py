@@ -24,6 +24,7 @@ from fastrtc.session.shared import NOT_WATCHED, SharedFactory
 from microphone import RATE_HZ, tone
 from pictures import number_of, numbered
 from sockets import Talker, served
+from tracks import frames_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -54,11 +55,7 @@ class Watcher:
 
     def _watch(self, track: Any) -> None:
         async def watch() -> None:
-            while True:
-                try:
-                    frame = await track.recv()
-                except aiortc.mediastreams.MediaStreamError:
-                    return
+            async for frame in frames_of(track):
                 if track.kind == "video":
                     self.seen.append(number_of(frame.to_ndarray(format="bgr24")))
                 else:

@@ -14,6 +14,7 @@ from av import VideoFrame
 from fastrtc import Stream
 from fastrtc.server.schemas import Body
 from pictures import number_of, numbered
+from tracks import frames_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -49,11 +50,7 @@ class Viewer:
 
     def _watch(self, track: Any) -> None:
         async def watch() -> None:
-            while True:
-                try:
-                    frame = await track.recv()
-                except aiortc.mediastreams.MediaStreamError:
-                    return
+            async for frame in frames_of(track):
                 self.seen.append(number_of(frame.to_ndarray(format="bgr24")))
 
         self._watching = asyncio.create_task(watch())

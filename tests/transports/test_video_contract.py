@@ -26,6 +26,7 @@ from fastrtc.video.picture import Picture
 from fastrtc.video.stills import StillDecoder, StillEncoder
 from fastrtc.wire.browser import BrowserWire
 from hall import Hall
+from tracks import LeavesAtTheEnd, frames_of
 
 
 class MemoryLink:
@@ -129,11 +130,8 @@ class AiortcLink:
 
     def _watch(self, track: Any) -> None:
         async def watch() -> None:
-            while True:
-                try:
-                    self._frames.append(await track.recv())
-                except aiortc.mediastreams.MediaStreamError:
-                    return
+            async for frame in frames_of(track):
+                self._frames.append(frame)
 
         self._watching = asyncio.create_task(watch())
 
@@ -161,18 +159,8 @@ class AiortcLink:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-class TestWebRTCVideo(VideoContract):
+class TestWebRTCVideo(LeavesAtTheEnd, VideoContract):
     async def connect(self, session: Session, mode: StreamMode) -> AiortcLink:
         self._link = AiortcLink()
         await self._link.connect(session, mode)
         return self._link
-
-    def run(self, check: Coroutine[Any, Any, None]) -> None:
-        async def then_leave() -> None:
-            try:
-                await check
-            finally:
-                await self._link.leave()
-                await asyncio.sleep(0.1)
-
-        asyncio.run(then_leave())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
 
 import aiortc
 import numpy as np
@@ -16,6 +14,7 @@ from fastrtc.testing.contract import RATE_HZ, TransportContract
 from fastrtc.transports.base import Allowed
 from fastrtc.transports.webrtc import WebRTCDoor, WebRTCTransport
 from microphone import Microphone
+from tracks import LeavesAtTheEnd
 
 CONNECT_S = 10.0
 
@@ -71,20 +70,10 @@ class AiortcLink:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-class TestWebRTCTransport(TransportContract):
+class TestWebRTCTransport(LeavesAtTheEnd, TransportContract):
     tolerance_s = 0.08
 
     async def connect(self, session: Session) -> AiortcLink:
         self._link = AiortcLink()
         await self._link.connect(session)
         return self._link
-
-    def run(self, check: Coroutine[Any, Any, None]) -> None:
-        async def then_leave() -> None:
-            try:
-                await check
-            finally:
-                await self._link.leave()
-                await asyncio.sleep(0.1)
-
-        asyncio.run(then_leave())

@@ -11,7 +11,7 @@ use crate::filmed::{FPS, FilmedCall};
 use crate::link::Session;
 use crate::options::{Film, Options};
 use crate::process;
-use crate::report::Spread;
+use crate::report::{self, Spread};
 use crate::run::connect;
 
 /// Makes the calls, measures them, hangs up and writes what each of them was shown.
@@ -50,18 +50,10 @@ pub fn run(options: &Options, film: &Film) -> Result<Value, String> {
     }
     let seconds = (to - from).as_secs_f64();
     let own_cpu_s = own_after.saturating_sub(own_before).as_secs_f64();
-    let server = match (idle, server_before, server_after) {
-        (Some(idle), Some(before), Some(after)) => json!({
-            "idle": idle,
-            "loaded": after,
-            "core_share": (after.cpu_s - before.cpu_s) / seconds,
-        }),
-        _ => Value::Null,
-    };
     Ok(json!({
         "sessions": options.sessions,
         "seconds": seconds,
-        "server": server,
+        "server": report::server(idle, server_before, server_after, seconds, None),
         "client": {"core_share": own_cpu_s / seconds, "late_ms": Spread::of(late_ms)},
         "per_session": lines,
     }))

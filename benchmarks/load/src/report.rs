@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::driver::Call;
 use crate::link::Session;
+use crate::process::Snapshot;
 use crate::session::{Arrival, SpokenCall};
 
 const FRAME_MS: f64 = 20.0;
@@ -101,6 +103,27 @@ pub fn line(call: &Call<SpokenCall>, from: Instant, to: Instant, limit: Duration
         gaps_ms,
         round_trips_ms,
     }
+}
+
+/// What the server's process used between two looks; null when nobody looked. The cost of a frame
+/// is left null where frames are not counted.
+pub fn server(
+    idle: Option<Snapshot>,
+    before: Option<Snapshot>,
+    after: Option<Snapshot>,
+    seconds: f64,
+    frames: Option<usize>,
+) -> Value {
+    let (Some(idle), Some(before), Some(after)) = (idle, before, after) else {
+        return Value::Null;
+    };
+    let cpu_s = after.cpu_s - before.cpu_s;
+    json!({
+        "idle": idle,
+        "loaded": after,
+        "core_share": cpu_s / seconds,
+        "cpu_us_per_frame": frames.map(|frames| cpu_s * 1e6 / frames.max(1) as f64),
+    })
 }
 
 /// All sessions' lines as one.

@@ -59,15 +59,13 @@ pub fn run(options: &Options) -> Result<Value, String> {
     let sum = report::sum(&lines);
     let seconds = (to - from).as_secs_f64();
     let own_cpu_s = own_after.saturating_sub(own_before).as_secs_f64();
-    let server = match (idle, server_before, server_after) {
-        (Some(idle), Some(before), Some(after)) => json!({
-            "idle": idle,
-            "loaded": after,
-            "core_share": (after.cpu_s - before.cpu_s) / seconds,
-            "cpu_us_per_frame": (after.cpu_s - before.cpu_s) * 1e6 / sum.received.max(1) as f64,
-        }),
-        _ => Value::Null,
-    };
+    let server = report::server(
+        idle,
+        server_before,
+        server_after,
+        seconds,
+        Some(sum.received),
+    );
     Ok(json!({
         "sessions": options.sessions,
         "seconds": seconds,

@@ -174,8 +174,8 @@ class Audience:
         last = self._last
         if last is not None:
             await last.wait_ended()
-        if self._last is last:
-            self._last = None
+            if self._last is last:
+                self._last = None
 
     def _tell(self, text: str) -> None:
         for session in list(self._viewers.values()):
