@@ -141,6 +141,21 @@ def test_a_number_a_call_and_ctrl_c(service: Service) -> None:
     ]
 
 
+def gives_no_number(tunnel: Any, service_url: str, told: str) -> None:
+    """It ends, and says why in one line."""
+    with pytest.raises(FastphoneError, match=told) as raised:
+        run_fastphone(
+            app_of(Stream(AsyncEcho(), modality="audio")),
+            tunnel,
+            token="hf_1",
+            host="127.0.0.1",
+            port=0,
+            service_url=service_url,
+            log_level="error",
+        )
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
@@ -156,17 +171,7 @@ def test_a_service_that_gives_no_number_ends_the_server(
 ) -> None:
     service.answer = answer
     tunnel = Tunnel()
-    with pytest.raises(FastphoneError, match=told) as raised:
-        run_fastphone(
-            app_of(Stream(AsyncEcho(), modality="audio")),
-            tunnel,
-            token="hf_1",
-            host="127.0.0.1",
-            port=0,
-            service_url=service.url + "/",
-            log_level="error",
-        )
-    assert "\n" not in str(raised.value)
+    gives_no_number(tunnel, service.url + "/", told)
     assert tunnel.closed == 1
     assert len(service.requests) == 1
 
@@ -178,17 +183,7 @@ def test_without_a_tunnel_the_server_ends_and_no_number_is_asked_for(
         raise RuntimeError("Could not get share link from Gradio API Server.")
 
     monkeypatch.setattr("gradio.networking.setup_tunnel", offline)
-    with pytest.raises(FastphoneError, match=r"tunnel could not be opened .*online\?") as raised:
-        run_fastphone(
-            app_of(Stream(AsyncEcho(), modality="audio")),
-            open_tunnel,
-            token="hf_1",
-            host="127.0.0.1",
-            port=0,
-            service_url=service.url,
-            log_level="error",
-        )
-    assert "\n" not in str(raised.value)
+    gives_no_number(open_tunnel, service.url, r"tunnel could not be opened .*online\?")
     assert service.requests == []
 
 
