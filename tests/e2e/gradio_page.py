@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
-from playwright.async_api import Page
+from playwright.async_api import Page, TimeoutError
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
 LOADED_MS = 60_000
@@ -119,8 +119,12 @@ class GradioPage:
 
     async def wait_for_problem(self, part: str) -> None:
         """Waits until the component shows a sentence with this in it."""
-        problem = self.page.locator(f"{self.component} .problem", has_text=part)
-        await problem.wait_for(timeout=SOON_MS)
+        problem = self.page.locator(f"{self.component} .problem")
+        try:
+            await problem.filter(has_text=part).wait_for(timeout=SOON_MS)
+        except TimeoutError as error:
+            instead = await problem.text_content()
+            raise AssertionError(f"{part!r} is not shown, but {instead!r}") from error
 
     async def set_number(self, label: str, value: float) -> None:
         """Types a number into a Number or a Slider; "" is the first one, whatever it is called."""

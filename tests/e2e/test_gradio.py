@@ -83,8 +83,9 @@ def test_a_cell(chromium: Chromium, url: str, name: str) -> None:
         await one.wait_for_problem("That is too much.")
         await page.get_by_test_id("toast-body").first.wait_for()
         if name in GENERATED:
-            # What fails has no more to play.
+            # What fails has no more to play; the reason stays to be read.
             await one.wait("idle")
+            await one.wait_for_problem("That is too much.")
         else:
             await one.stop()
         await one.wait_sessions(url, name, 0)

@@ -211,6 +211,8 @@ def test_a_bad_item_skips_itself_and_a_failing_generator_ends_its_stream() -> No
             kinds = [message["type"] for message in client.messages]
             assert kinds == ["error", "error", "end_stream"]
             assert client.messages[1]["message"] == "enough"
+            # Whoever reads the last message alone learns why all the same.
+            assert client.messages[2]["data"] == "enough"
 
     run(check())
 

@@ -71,6 +71,9 @@ def test_a_source_that_raises_ends_the_stream(caplog: pytest.LogCaptureFixture) 
             assert numbers(client.seen()) == [0, 2]
             kinds = [m["type"] for m in client.messages]
             assert kinds == ["error", "error", "end_stream"]
+            last = client.messages[2]["data"]
+            assert last == client.messages[1]["message"]
+            assert last.startswith("the handler function failed (error ")
 
     with caplog.at_level(logging.ERROR, "fastrtc"):
         run(check())

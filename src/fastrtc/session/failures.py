@@ -51,7 +51,7 @@ class Failures:
         """A call that failed before went well."""
         self.in_a_row.pop(where, None)
 
-    def failed(self, where: str, error: BaseException, *, at_each_turn: bool = False) -> None:
+    def failed(self, where: str, error: BaseException, *, at_each_turn: bool = False) -> str:
         """User code raised ``error`` in the method or function called ``where``.
 
         Args:
@@ -59,6 +59,9 @@ class Failures:
             error: what it raised.
             at_each_turn: it is called at a human pace: the client is told each time, and the
                 session goes on however often it fails.
+
+        Returns:
+            What the client may know of it.
         """
         self.total += 1
         in_a_row = 1 if at_each_turn else self.in_a_row.get(where, 0) + 1
@@ -69,25 +72,30 @@ class Failures:
         if new:
             self._seen[key] = secrets.token_hex(4)
         if isinstance(error, WebRTCError):
+            told = error.message
+            again = in_a_row == 1
             if new:
                 logger.info("session %s: %s raised %r", self._session_id, where, error)
-            if in_a_row == 1 or new or at_each_turn:
-                self._tell(error.message)
-        elif new:
-            logger.error(
-                "session %s: %s raised (error %s); further failures at this line are counted only",
-                self._session_id,
-                where,
-                self._seen[key],
-                exc_info=error,
-            )
-        if not isinstance(error, WebRTCError) and (new or at_each_turn):
+        else:
             reference = f" (error {self._seen[key]})" if key in self._seen else ""
-            self._tell(f"{where} failed{reference}")
+            told = f"{where} failed{reference}"
+            again = False
+            if new:
+                logger.error(
+                    "session %s: %s raised (error %s); further failures at this line are counted "
+                    "only",
+                    self._session_id,
+                    where,
+                    self._seen[key],
+                    exc_info=error,
+                )
+        if new or again or at_each_turn:
+            self._tell(told)
         if in_a_row == FATAL_AFTER:
             reason = f"{where} failed {FATAL_AFTER} times in a row"
             logger.error("session %s: %s; the session ends", self._session_id, reason)
             self._fatal(reason)
+        return told
 
 
 def _line_of(error: BaseException) -> int:

@@ -285,6 +285,7 @@ class Runner:
 
     async def _play_source(self, handler: SourceFunction) -> None:
         lane = self.lane()
+        why = "Stream ended"
         try:
             if handler.wants_inputs and not handler.args_set.is_set():
                 await handler.wait_for_args()
@@ -298,10 +299,10 @@ class Runner:
                 )
             await (self._deliver if self.video is None else self.video.play)(result, lane)
         except InputsTimeout as error:
-            self.failures.failed("waiting for inputs", error)
+            why = self.failures.failed("waiting for inputs", error)
         except Exception as error:  # noqa: BLE001
-            self.failures.failed("the handler function", error)
-        self._session.finish("Stream ended")
+            why = self.failures.failed("the handler function", error)
+        self._session.finish(why)
 
     async def _hand_over_texts(self) -> None:
         await self.begun()
