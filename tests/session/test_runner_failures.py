@@ -217,6 +217,48 @@ def test_a_bad_item_skips_itself_and_a_failing_generator_ends_its_stream() -> No
     run(check())
 
 
+class Complains(AsyncEcho):
+    """Raises what ``complaints`` says of each second frame."""
+
+    complaints: tuple[str, ...]
+
+    async def receive(self, frame: Any) -> None:
+        self.events.append("frame")
+        if len(self.events) % 2:
+            raise WebRTCError(self.complaints[len(self.events) % len(self.complaints)])
+
+
+def test_what_a_handler_complains_of_now_and_then_is_shown_once_in_ten_seconds() -> None:
+    class Louder(Complains):
+        complaints = ("too loud",)
+
+    async def check() -> None:
+        async with MemoryClient(stream(Louder())) as client:
+            await client.send_silence(9.9)
+            assert [message["message"] for message in client.messages] == ["too loud"]
+            await client.send_silence(20)
+            assert [message["message"] for message in client.messages] == ["too loud"] * 3
+            # All are counted, shown or not.
+            assert client.session.stats["handler_failures"] == 29.9 / 0.02 // 2
+
+    run(check())
+
+
+def test_complaints_that_differ_each_time_are_shown_up_to_eight_in_ten_seconds() -> None:
+    class Numbers(Complains):
+        complaints = tuple(f"no frame {n}" for n in range(100))
+
+    async def check() -> None:
+        async with MemoryClient(stream(Numbers())) as client:
+            await client.send_silence(9.9)
+            shown = [message["message"] for message in client.messages]
+            assert len(shown) == len(set(shown)) == 8
+            await client.send_silence(1)
+            assert 8 < len(client.messages) <= 16
+
+    run(check())
+
+
 def test_user_code_that_exits_does_not_take_the_server_along(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

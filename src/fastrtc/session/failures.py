@@ -2,7 +2,7 @@
 
 What an exception says may be nobody's business: a path, a password in a URL. A client that is a
 stranger is told what failed, and a reference that is found in the log beside the traceback; only a
-:class:`WebRTCError` is meant for it and is shown as it is.
+:class:`WebRTCError` is meant for it and is shown as it is, though not for each frame.
 
 Only judges and tells; the runner decides what is skipped, and the session ends itself.
 """
@@ -24,6 +24,10 @@ FATAL_AFTER: Final = 100
 """Calls of one kind that may fail in a row before the session ends."""
 REMEMBERED: Final = 64
 """Different failures of one session that are logged in full."""
+TOLD_WITHIN_S: Final = 10.0
+"""In this time, about as long as a page shows a message, a client is told a text once..."""
+TOLD_TEXTS: Final = 8
+"""...and so many different ones at most."""
 
 
 class Failures:
@@ -33,16 +37,24 @@ class Failures:
         session_id: for the log.
         tell: shows the client a message.
         fatal: ends the session, given the reason.
+        clock: seconds that only grow.
     """
 
     def __init__(
-        self, session_id: str, tell: Callable[[str], None], fatal: Callable[[str], None]
+        self,
+        session_id: str,
+        tell: Callable[[str], None],
+        fatal: Callable[[str], None],
+        clock: Callable[[], float],
     ) -> None:
         self._session_id = session_id
         self._tell = tell
         self._fatal = fatal
+        self._clock = clock
         self._seen: dict[tuple[str, str, int], str] = {}
         """What is logged in full, and its references."""
+        self._told_at_s: dict[str, float] = {}
+        """Texts that the client was told lately, and when."""
         self.in_a_row: dict[str, int] = {}
         """Failures since the last success, by method; empty while all is well."""
         self.total = 0
@@ -73,13 +85,13 @@ class Failures:
             self._seen[key] = secrets.token_hex(4)
         if isinstance(error, WebRTCError):
             told = error.message
-            again = in_a_row == 1
+            wanted = at_each_turn or not self._was_told(told)
             if new:
                 logger.info("session %s: %s raised %r", self._session_id, where, error)
         else:
             reference = f" (error {self._seen[key]})" if key in self._seen else ""
             told = f"{where} failed{reference}"
-            again = False
+            wanted = new or at_each_turn
             if new:
                 logger.error(
                     "session %s: %s raised (error %s); further failures at this line are counted "
@@ -89,13 +101,23 @@ class Failures:
                     self._seen[key],
                     exc_info=error,
                 )
-        if new or again or at_each_turn:
+        if wanted:
             self._tell(told)
         if in_a_row == FATAL_AFTER:
             reason = f"{where} failed {FATAL_AFTER} times in a row"
             logger.error("session %s: %s; the session ends", self._session_id, reason)
             self._fatal(reason)
         return told
+
+    def _was_told(self, text: str) -> bool:
+        """Whether the client was told this lately, or too much; if not, it is told now."""
+        now_s = self._clock()
+        told = {t: at_s for t, at_s in self._told_at_s.items() if now_s - at_s < TOLD_WITHIN_S}
+        self._told_at_s = told
+        if text in told or len(told) >= TOLD_TEXTS:
+            return True
+        told[text] = now_s
+        return False
 
 
 def _line_of(error: BaseException) -> int:

@@ -65,7 +65,10 @@ class Runner:
         self._mode = mode
         self._loop = session.loop
         self.failures = Failures(
-            session.id, lambda text: session.send_message(error_message(text)), session.fail
+            session.id,
+            lambda text: session.send_message(error_message(text)),
+            session.fail,
+            session.loop.time,
         )
         self.playout = Playout(session, heard=mode != "send")
         self._tasks: set[asyncio.Task[None]] = set()

@@ -6,7 +6,9 @@ once: Gradio's default of one at a time would leave the second one waiting.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final
 
 import gradio as gr
@@ -84,7 +86,8 @@ def wire_outputs(
         if webrtc_id is None:
             return
         current = list(values)
-        failures = Failures(webrtc_id, gr.Warning, lambda why: line.fail(webrtc_id, why))
+        fatal = partial(line.fail, webrtc_id)
+        failures = Failures(webrtc_id, gr.Warning, fatal, time.monotonic)
         async for produced in line.outputs(webrtc_id):
             try:
                 result = await _call(fn, *current, *produced.args)
