@@ -200,14 +200,16 @@ def test_the_same_fingerprint_renegotiates() -> None:
     run(check())
 
 
-def test_a_client_that_gave_up_leaves_its_place_at_once_and_comes_again() -> None:
-    """Its packets reached nobody, so that no media can say goodbye."""
+@pytest.mark.parametrize("live", [False, True])
+def test_a_client_that_gives_up_leaves_its_place_at_once_and_comes_again(live: bool) -> None:
+    """Its packets reach nobody, so that no media can say goodbye: never did, or no longer do."""
 
     async def check() -> None:
-        house = House(limit=1)
+        house = House(limit=1, door=MemoryDoor(goes_live=live))
         await house.offer()
         session = house.factory.registry.get("me")
         assert session is not None
+        assert session.state == ("live" if live else "connecting")
         goodbye = Body(type="bye", sdp=offer("sha-256 BB:02"), webrtc_id="me")
         with pytest.raises(UnknownConnection):  # a stranger's
             await house.offers.handle(goodbye)
@@ -215,9 +217,41 @@ def test_a_client_that_gave_up_leaves_its_place_at_once_and_comes_again() -> Non
         mine = Body(type="bye", sdp=offer(), webrtc_id="me")
         assert await house.offers.handle(mine) == {"status": "success"}
         assert session.state == "closed"
-        with pytest.raises(UnknownConnection):
-            await house.offers.handle(mine)
+        assert session.close_reason == "the client said goodbye"
         await house.offer()
+
+    run(check())
+
+
+def test_a_goodbye_to_what_has_ended_is_fine_and_to_what_never_was_is_named() -> None:
+    async def check() -> None:
+        house = House(limit=1)
+        goodbye = Body(type="bye", sdp=offer(), webrtc_id="me")
+        with pytest.raises(UnknownConnection):
+            await house.offers.handle(goodbye)
+        await house.offer()
+        house.door.transports["me"].close("the client closed the connection")
+        for _ in range(2):
+            assert await house.offers.handle(goodbye) == {"status": "success"}
+        assert len(house.factory.registry) == 0
+
+    run(check())
+
+
+def test_a_goodbye_that_overtakes_the_answer_holds() -> None:
+    """A page that is closed while it connects."""
+
+    async def check() -> None:
+        house = House(limit=2, door=MemoryDoor(delay_s=0.2))
+        offered = asyncio.gather(house.offer(), house.offer("stays"))
+        await asyncio.sleep(0.1)
+        for id_, fingerprint in (("me", "sha-256 AA:01"), ("stays", "sha-256 BB:02")):
+            goodbye = Body(type="bye", sdp=offer(fingerprint), webrtc_id=id_)
+            assert await house.offers.handle(goodbye) == {"status": "success"}
+        await offered
+        assert [session.id for session in house.factory.registry.all()] == ["stays"]
+        await house.offer()
+        assert len(house.factory.registry) == 2
 
     run(check())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -187,6 +188,29 @@ async def test_a_stranger_with_the_id_changes_nothing(one_house: House) -> None:
     refused = await stranger.offer("audio")
     assert refused.json()["meta"]["error"] == "connection_already_exists"
     assert one_house.stream.sessions["me"].state == "live"
+
+
+async def test_a_goodbye_by_post_frees_the_place_of_a_live_call(
+    one_house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing of the call says so: what would is lost, as on a phone that went into a tunnel."""
+    caller = one_house.caller()
+    await caller.offer("audio")
+    async with asyncio.timeout(10):
+        await caller.opened.wait()
+    assert one_house.stream.sessions["me"].state == "live"
+    handler: Any = one_house.stream.handlers["me"]
+    goodbye = {"type": "bye", "sdp": caller.connection.localDescription.sdp}
+    assert (await caller.post(goodbye)).json() == {"status": "success"}
+    assert not one_house.stream.sessions
+    for _ in range(50):
+        await asyncio.sleep(0.1)
+        if "shutdown" in handler.events:
+            break
+    assert (await caller.post(goodbye)).json() == {"status": "success"}
+    assert handler.events.count("shutdown") == 1
+    noise = [record for record in caplog.records if record.name.startswith("fastrtc")]
+    assert not [record.getMessage() for record in noise if record.levelno >= logging.WARNING]
 
 
 class SaysGoodbye(AsyncEcho):

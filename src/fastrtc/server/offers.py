@@ -37,6 +37,8 @@ __all__ = ["UNWRITTEN", "Door", "Offers", "PendingConnection", "ServerConfigurat
 logger = logging.getLogger("fastrtc")
 T = TypeVar("T")
 
+GOODBYE: Final = "the client said goodbye"
+GIVEN_UP_BOUND: Final = 256
 UNWRITTEN: Final = "this stream was made with ... instead of a handler"
 
 ServerConfiguration: TypeAlias = dict[str, Any] | Callable[[], Any] | None
@@ -97,6 +99,8 @@ class Offers:
         self._door: Door = WebRTCDoor(allowed=allowed) if door is None else door
         self._early = EarlyCandidates()
         self._accepting: Counter[str] = Counter()
+        self._given_up: set[tuple[str, str]] = set()
+        """Ids and fingerprints of offers that are being answered to nobody."""
         # Not their transports, which hold the sessions: then none would ever be forgotten.
         self._fingerprints: weakref.WeakKeyDictionary[Session, str] = weakref.WeakKeyDictionary()
 
@@ -127,6 +131,8 @@ class Offers:
             return await self._answer(webrtc_id, sdp, principal)
         finally:
             self._accepting -= Counter((webrtc_id,))
+            if not self._accepting[webrtc_id]:
+                self._given_up = {gone for gone in self._given_up if gone[0] != webrtc_id}
 
     async def _answer(self, webrtc_id: str, sdp: str, principal: Any) -> str:
         factory = self._factory
@@ -158,6 +164,8 @@ class Offers:
                 transport.add_candidate(candidate)
             except InvalidCandidate as error:
                 logger.info("session %s: early candidate ignored: %s", webrtc_id, error)
+        if (webrtc_id, pending.fingerprint) in self._given_up:
+            session.close(GOODBYE)
         return pending.answer_sdp
 
     async def _renegotiate(self, session: Session, sdp: str) -> str:
@@ -167,13 +175,21 @@ class Offers:
         return await _on_loop_of(session, _transport_of(session).renegotiate(sdp))
 
     async def _bye(self, webrtc_id: str, session: Session | None, sdp: str) -> dict[str, Any]:
-        """Ends a connection that the client gave up before it was up: no media can say so then."""
-        known = None if session is None else self._fingerprints.get(session)
-        if session is None or known is None or fingerprint_of(sdp) != known:
+        """Ends a connection, whatever its state: media may be lost, or may never have come, and
+        then its place would be taken until it times out. One that has ended already is fine."""
+        proof = fingerprint_of(sdp)
+        if session is None:
+            if self._accepting[webrtc_id] and proof and len(self._given_up) < GIVEN_UP_BOUND:
+                self._given_up.add((webrtc_id, proof))
+            elif not self._factory.registry.was_closed(webrtc_id):
+                raise UnknownConnection(webrtc_id)
+            return {"status": "success"}
+        known = self._fingerprints.get(session)
+        if known is None or proof != known:
             raise UnknownConnection(webrtc_id)
 
         async def end() -> None:
-            session.close("the client said goodbye")
+            session.close(GOODBYE)
 
         await _on_loop_of(session, end())
         return {"status": "success"}
