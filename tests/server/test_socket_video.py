@@ -106,6 +106,10 @@ def test_a_client_that_acknowledges_pictures_is_never_far_behind() -> None:
             assert len(client.payloads) == 4, "no more before they are acknowledged"
             behind = numbers_of(client.payloads)
             assert behind == [0, 1, 2, 3]
+            stats: Any = stream.sessions["me"].stats
+            assert stats["pictures_sent"] == 4
+            assert stats["video_frames_shown"] == 5, "those, and one that waits"
+            assert abs(stats["video_frames_left_out"] - stats["pictures_left_out"]) <= 1
             marks = [m for m in client.messages if m.get("event") == "mark"]
             assert len(marks) == 4
             for mark in marks:

@@ -198,6 +198,8 @@ class SocketTransport:
             self._watch.cancel()
             if self._alarm is not None:
                 self._alarm.cancel()
+            if self._video is not None:
+                self._video.close()
             self.ended.set_result(None)
             self._wake()
             # First: the session still reads how much was sent.

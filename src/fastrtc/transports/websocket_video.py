@@ -9,6 +9,7 @@ that call :meth:`SocketVideo.decode` and :meth:`SocketVideo.send`.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
@@ -76,6 +77,8 @@ class SocketVideo:
         self._encoder = StillEncoder(wire.picture_format)
         self._undecoded: deque[Undecoded] = deque()
         self._newest: Message | None = None
+        self._newest_lock = threading.Lock()
+        self._closed = False
         self._sent = 0
         self._acknowledged = 0
         self._counts = {"pictures_sent": 0, "pictures_left_out": 0, "pictures_not_decoded": 0}
@@ -95,9 +98,11 @@ class SocketVideo:
 
     def take(self) -> list[Message]:
         """The newest picture for the client and the mark behind it; nothing while it is behind."""
-        picture, self._newest = self._newest, None
-        if picture is None or self._sent - self._acknowledged >= AHEAD_BOUND:
-            self._newest = picture
+        if self._sent - self._acknowledged >= AHEAD_BOUND:
+            return []
+        with self._newest_lock:
+            picture, self._newest = self._newest, None
+        if picture is None:
             return []
         self._counts["pictures_sent"] += 1
         mark = self._wire.mark(f"{MARK}{self._sent + 1}")
@@ -113,6 +118,10 @@ class SocketVideo:
             return False
         self._acknowledged = min(self._sent, max(self._acknowledged, int(number)))
         return True
+
+    def close(self) -> None:
+        """The connection has ended."""
+        self._closed = True
 
     def stats(self) -> Stats:
         """Counters and gauges, by name."""
@@ -135,16 +144,19 @@ class SocketVideo:
             return []
 
     def send(self, picture: Picture, rtp_time: int) -> bool:
-        """Makes a file of a picture, to be sent unless a newer one comes before its turn."""
-        self._on_loop(self._offer, self._wire.picture(self._encoder.encode(picture)))
-        return True
+        """Makes a file of a picture, to be sent unless a newer one comes before its turn. False
+        when it takes the place of one that never had its turn: so many fewer are sent."""
+        if self._closed:
+            return False
+        message = self._wire.picture(self._encoder.encode(picture))
+        with self._newest_lock:
+            replaces = self._newest is not None
+            self._newest = message
+        self._counts["pictures_left_out"] += replaces
+        self._on_loop(self._wake)
+        return not replaces
 
     # Inside.
-
-    def _offer(self, message: Message) -> None:
-        self._counts["pictures_left_out"] += self._newest is not None
-        self._newest = message
-        self._wake()
 
     def _on_loop(self, fn: Callable[..., object], *args: object) -> None:
         if not self._loop.is_closed():
