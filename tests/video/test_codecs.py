@@ -262,6 +262,24 @@ def test_other_chroma_and_depth_are_brought_to_i420() -> None:
         assert psnr_db(seen.to_array("bgr24"), shown.to_array("bgr24")) > 28, pixel_format
 
 
+@pytest.mark.parametrize("profile", ["baseline", "main", "high"])
+def test_h264_of_every_profile_is_decoded_and_none_is_held_back(profile: str) -> None:
+    """Phones send the high one, whose decoder could be waiting for pictures out of order."""
+    from av.codec.context import CodecContext
+
+    context = CodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt = 320, 240, "yuv420p"
+    context.bit_rate, context.framerate = 2_000_000, 30
+    context.options = {"tune": "zerolatency", "preset": "medium", "profile": profile}
+    decoder = VideoDecoder("h264")
+    for shown in pictures(320, 240, 30)[:8]:
+        for packet in context.encode(shown.frame):
+            [seen] = decoder.decode(bytes(packet))
+            assert psnr_db(seen.y, shown.y) > 36
+    assert decoder._context is not None
+    assert profile in str(decoder._context.profile).lower()
+
+
 def test_pictures_of_8k_are_encoded_and_larger_frames_are_not_decoded() -> None:
     wide = np.broadcast_to(np.arange(7_680, dtype=np.uint8), (4_320, 7_680))
     encoder = VideoEncoder("h264", fps=30, bitrate_bps=2_000_000)
