@@ -117,7 +117,7 @@ class Talker:
             return np.frombuffer(joined, "<i2")
         return mulaw_decode(joined)
 
-    async def wait_for(self, event: str, timeout_s: float = 5.0) -> dict[str, Any]:
+    async def wait_for(self, event: str, timeout_s: float = 15.0) -> dict[str, Any]:
         """The next message with this ``event`` or ``type``; it is taken from the list."""
         async with asyncio.timeout(timeout_s):
             while True:
@@ -128,7 +128,7 @@ class Talker:
                 self._news.clear()
                 await self._news.wait()
 
-    async def wait_closed(self, timeout_s: float = 5.0) -> tuple[int | None, str]:
+    async def wait_closed(self, timeout_s: float = 15.0) -> tuple[int | None, str]:
         async with asyncio.timeout(timeout_s):
             while self.close_code is None:
                 self._news.clear()

@@ -60,7 +60,7 @@ def test_the_telephone_page(monkeypatch: pytest.MonkeyPatch) -> None:
     apps.append((scope["app"], "/calls"))
 
     async def call(url: str) -> None:
-        async with Twilio(url) as caller, asyncio.timeout(5):
+        async with Twilio(url) as caller, asyncio.timeout(15):
             await caller.press("#")
             while caller.id not in scope["stream"].handlers:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

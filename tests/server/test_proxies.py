@@ -43,14 +43,14 @@ def test_everything_goes_through_nginx(certificate: Path, monkeypatch: pytest.Mo
             start = {"event": "start", "websocket_id": "page", "format": "pcm16"}
             await socket.send(json.dumps(start))
             await socket.send(bytes(960))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 assert isinstance(await socket.recv(), bytes)
 
     async def call(url: str, ticket: str) -> None:
         caller = Twilio(url)
         caller.ssl = trust
         caller.ticket = ticket
-        async with caller, asyncio.timeout(5):
+        async with caller, asyncio.timeout(15):
             while caller.id not in stream.handlers:
                 assert caller.close_code is None
                 await asyncio.sleep(0.01)

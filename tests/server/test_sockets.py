@@ -92,7 +92,7 @@ def snr_db(heard: npt.NDArray[np.int16], said: npt.NDArray[np.int16]) -> float:
     return float(10 * np.log10(np.square(said.astype(float)).sum() / (np.square(noise).sum() + 1)))
 
 
-async def until(condition: Any, timeout_s: float = 5.0) -> None:
+async def until(condition: Any, timeout_s: float = 15.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -235,7 +235,7 @@ def test_inputs_and_outputs_without_a_page() -> None:
             await client.wait_for("fetch_output")
             assert (await stream.fetch_latest_output("me")).args == ("early",)
             stream.set_input("me", "late")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 while (await stream.fetch_latest_output("me")).args != ("late",):
                     pass
 

@@ -82,7 +82,7 @@ class Office(Stream):
         super().__init__(prototype, modality="audio", **options)
 
 
-async def until(condition: Any, timeout_s: float = 5.0) -> None:
+async def until(condition: Any, timeout_s: float = 15.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -278,7 +278,7 @@ def test_a_call_that_cannot_be_served_ends_at_once(
         async with connect(f"ws://{host}{DOOR}{provider}") as socket:
             await socket.send('{"event": "connected"}')
             await socket.send(json.dumps(start))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 await socket.wait_closed()
             assert socket.close_code == 1008
             assert "cannot be served" in (socket.close_reason or "")

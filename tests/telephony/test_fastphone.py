@@ -120,11 +120,11 @@ def test_a_number_a_call_and_ctrl_c(service: Service) -> None:
 
         async def call() -> None:
             async with Twilio(f"ws://{host}:{port}/telephone/handler") as caller:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(15):
                     while len(caller.sent) < 5:  # noqa: ASYNC110
                         await asyncio.sleep(0.02)
                 program.send_signal(signal.SIGINT)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(15):
                     while caller.close_code is None:  # noqa: ASYNC110
                         await asyncio.sleep(0.02)
 

@@ -69,7 +69,7 @@ def audio_stream(**options: Any) -> Stream:
 
 async def is_served(stream: Stream, phone: Phone) -> bool:
     """Whether a call becomes a session; otherwise it has to be sent away."""
-    async with phone, asyncio.timeout(5):
+    async with phone, asyncio.timeout(15):
         while phone.id not in stream.handlers:
             if phone.close_code is not None:
                 assert phone.close_code == 1008

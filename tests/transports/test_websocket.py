@@ -43,7 +43,7 @@ class SocketLink:
         self.socket = await connect(hall.url)
         await self.send(json.dumps(self._start))
         self._reading = asyncio.ensure_future(self._read())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await hall.joined.wait()
         transport = session.transport
         assert isinstance(transport, SocketTransport)

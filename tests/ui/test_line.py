@@ -158,7 +158,7 @@ async def test_calls_end_at_the_signal_because_their_pages_stay_open_as_long() -
             await ask("offer", OFFER)
             session = stream.connections["me"]
             signal.raise_signal(signal.SIGTERM)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 while session.state != "closed":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert "shutting down" in session.close_reason
