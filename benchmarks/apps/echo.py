@@ -1,8 +1,8 @@
 """The echo app of the end-to-end tests, on the loopback address."""
 
 from apps.loopback import stay_on_loopback
-from e2e.apps.echo import app
+from e2e.apps.echo import Echo, app
 
 stay_on_loopback()
 
-__all__ = ["app"]
+__all__ = ["Echo", "app"]

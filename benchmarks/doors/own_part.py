@@ -9,37 +9,28 @@ import argparse
 import asyncio
 import base64
 import json
+import os
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastrtc import AsyncStreamHandler, Stream
-from fastrtc.audio.g711 import mulaw_encode
-from fastrtc.testing import run
-from fastrtc.transports.reader import serve_socket
-from fastrtc.wire.twilio import TwilioWire
+RATE_HZ = 8000
+os.environ["ECHO_RATE_HZ"] = str(RATE_HZ)
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "tests")]
+
+from apps.echo import Echo  # noqa: E402
+from fastrtc import AsyncStreamHandler, Stream  # noqa: E402
+from fastrtc.audio.g711 import mulaw_encode  # noqa: E402
+from fastrtc.testing import run  # noqa: E402
+from fastrtc.transports.reader import serve_socket  # noqa: E402
+from fastrtc.wire.twilio import TwilioWire  # noqa: E402
 
 FRAME_S = 0.02
-RATE_HZ = 8000
 TONE = np.round(8000 * np.sin(np.arange(160) / 7)).astype(np.int16)
-
-
-class Echo(AsyncStreamHandler):
-    """Says what it hears."""
-
-    def __init__(self) -> None:
-        super().__init__(input_sample_rate=RATE_HZ, output_sample_rate=RATE_HZ)
-        self.heard: asyncio.Queue[Any] = asyncio.Queue()
-
-    async def receive(self, frame: Any) -> None:
-        self.heard.put_nowait(frame)
-
-    async def emit(self) -> Any:
-        return await self.heard.get()
-
-    def copy(self) -> "Echo":
-        return type(self)()
 
 
 class Speaker(Echo):
@@ -50,6 +41,9 @@ class Speaker(Echo):
 
     async def emit(self) -> Any:
         return RATE_HZ, np.tile(TONE, 25).reshape(1, -1)
+
+    def copy(self) -> "Speaker":
+        return Speaker()
 
 
 class Socket:
