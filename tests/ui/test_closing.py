@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,6 +62,48 @@ async def test_it_closes_even_if_calls_cannot_be_ended(
     await asyncio.to_thread(server.close)
     assert server.closed == 1
     assert "calls could not be ended" in caplog.text
+
+
+ENDING = """
+import signal, sys, threading
+from fastrtc.ui import closing
+from fastrtc.ui.webrtc import WebRTC
+
+class Launched:
+    loop = closing.asyncio.new_event_loop()
+    async def leave(self):
+        print("calls leave", flush=True)
+
+threading.Thread(target=Launched.loop.run_forever, daemon=True).start()
+server = Launched()
+closing._launched[server] = server
+THEIRS
+for _ in range(2):
+    WebRTC(modality="audio")
+signal.raise_signal(signal.SIGTERM)
+print("goes on")
+"""
+THEIR_OWN = 'signal.signal(signal.SIGTERM, lambda *_: print("theirs") or sys.exit(7))'
+IGNORED = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said", "code"),
+    [
+        ("", ["calls leave"], -signal.SIGTERM),
+        (THEIR_OWN, ["calls leave", "theirs"], 7),
+        (IGNORED, ["goes on"], 0),
+    ],
+)
+def test_sigterm_does_what_it_did_before_but_calls_leave_first(
+    theirs: str, said: list[str], code: int
+) -> None:
+    script = ENDING.replace("THEIRS", theirs)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.stdout.split("\n")[:-1] == said, ran.stderr
+    assert ran.returncode == code
 
 
 async def test_other_applications_are_left_alone() -> None:

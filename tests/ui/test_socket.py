@@ -7,13 +7,16 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from typing import Any
 
 import gradio as gr
 import httpx
+import numpy as np
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from PIL import Image
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -74,7 +77,35 @@ async def test_nobody_guesses_it_and_authorize_is_asked() -> None:
         assert not stream.connections
 
 
-async def test_pictures_have_none() -> None:
-    stream = Stream(lambda image: image, modality="video")
-    async with serving(stream) as page:
-        assert await path_of(page, stream) == ""
+async def test_pictures_go_over_it() -> None:
+    stream = Stream(lambda image: image[::-1], modality="video")
+    async with (
+        serving(stream) as page,
+        connect(f"ws://{page}/{await path_of(page, stream)}") as socket,
+    ):
+        await socket.send(json.dumps({"event": "start", "websocket_id": "me"}))
+        await socket.send(jpeg(np.linspace(0, 255, 240)))
+        shown = await socket.recv()
+        assert isinstance(shown, bytes)
+        with Image.open(BytesIO(shown)) as picture:
+            column = np.asarray(picture.convert("L"))[:, 160]
+        assert column[10] > 200 > 50 > column[-10], "upside down"
+
+
+async def test_goodbyes_are_taken_there() -> None:
+    stream = Stream(AsyncEcho(), modality="audio")
+    async with serving(stream) as page, httpx.AsyncClient() as client:
+        url = f"http://{page}/{await path_of(page, stream)}"
+        bye = {"type": "bye", "sdp": "v=0", "webrtc_id": "me"}
+        answer = (await client.post(url, json=bye)).json()
+        assert answer["meta"]["error"] == "unknown_connection"
+        assert (await client.post(url, content=b"no JSON")).status_code == 422
+        for method, path in (("GET", url), ("POST", f"http://{page}/fastrtc/guess")):
+            assert (await client.request(method, path)).status_code in (404, 405)
+
+
+def jpeg(rows: Any) -> bytes:
+    """A file of a picture whose rows are so bright, 320 wide."""
+    file = BytesIO()
+    Image.fromarray(np.repeat(rows[:, None], 320, axis=1).astype(np.uint8)).save(file, "JPEG")
+    return file.getvalue()

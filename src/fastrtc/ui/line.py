@@ -14,7 +14,8 @@ from typing import Any, Final
 from fastapi import HTTPException
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection, Request
-from starlette.routing import WebSocketRoute
+from starlette.responses import JSONResponse
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from fastrtc.handlers.outputs import AdditionalOutputs
@@ -22,7 +23,7 @@ from fastrtc.server.auth import authorise
 from fastrtc.server.core import Core
 from fastrtc.server.lifespan import leave_at_signal
 from fastrtc.server.offers import resolve
-from fastrtc.server.routes import answer_offer
+from fastrtc.server.routes import answer_offer, read_body
 from fastrtc.server.schemas import Body
 from fastrtc.session.registry import Registry
 from fastrtc.session.transport import Stats
@@ -103,18 +104,24 @@ class Line:
             return _failed("server_error", "the server has no TURN servers; its log says why")
 
     def socket(self, request: Request | None) -> str:
-        """Where a browser that no WebRTC reaches finds a WebSocket; "" where there is none.
+        """The way that does not lead through Gradio; "" where there is none.
 
-        The path, below the page's, is told only to those who may see the page: nobody guesses it.
+        At this path, below the page's, is a WebSocket for browsers that no WebRTC reaches, and
+        goodbyes are taken by POST, which a page may still send when it is left. The path is told
+        only to those who may see the page: nobody guesses it.
         """
         app = _app_of(request)
-        if self.core is None or self.core.allowed.video or app is None:
+        if self.core is None or app is None:
             return ""
         path = f"fastrtc/{self._socket_key}"
         routes = app.router.routes
         if not any(getattr(route, "path", None) == f"/{path}" for route in routes):
             routes.insert(0, WebSocketRoute(f"/{path}", self._serve_socket))
+            routes.insert(0, Route(f"/{path}", self._take_post, methods=["POST"]))
         return path
+
+    async def _take_post(self, request: Request) -> JSONResponse:
+        return JSONResponse(await self.offer(await read_body(request), request))
 
     async def _serve_socket(self, websocket: WebSocket) -> None:
         core = self.ready_core
@@ -127,7 +134,7 @@ class Line:
         leave_at_signal(core.factory)
         leave_at_close(_app_of(websocket), core.factory)
         handler = core.factory.prototype
-        wire = BrowserWire(handler.input_sample_rate, handler.output_sample_rate)
+        wire = BrowserWire(handler.input_sample_rate, handler.output_sample_rate, core.modality)
         await serve_socket(websocket, core.factory, wire, principal=principal)
 
     async def statistics(self, webrtc_id: Any, request: Request | None) -> Stats:

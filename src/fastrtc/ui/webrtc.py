@@ -22,6 +22,7 @@ from fastrtc.server.offers import ServerConfiguration
 from fastrtc.session.registry import Connections, Handlers
 from fastrtc.types import Modality, RTCConfiguration, StreamMode, WebRTCData
 from fastrtc.ui import wiring
+from fastrtc.ui.closing import leave_at_sigterm
 from fastrtc.ui.constraints import default_track_constraints
 from fastrtc.ui.line import Line
 
@@ -146,6 +147,7 @@ class WebRTC(Component):
         )
         self.concurrency_limit: int | None = 1
         self.event_handler: Any = None
+        leave_at_sigterm()
         self._line = line or self._line_before(key, rtc_configuration)
         # The first of these dicts is what Gradio makes a visitor's copy from.
         if len(self._constructor_args) == 1:
@@ -338,7 +340,7 @@ class WebRTC(Component):
 
     @server  # type: ignore[untyped-decorator]
     def socket(self, _: Any, request: Request) -> str:
-        """Where a browser that no WebRTC reaches finds a WebSocket, below the page's address."""
+        """Where a browser that no WebRTC reaches finds a WebSocket; see :meth:`Line.socket`."""
         return self._line.socket(getattr(request, "request", request))
 
     @server  # type: ignore[untyped-decorator]
