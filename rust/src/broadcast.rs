@@ -1,25 +1,30 @@
 //! One source of audio for many peers: paced and encoded once, on a thread of its own.
 //!
 //! The thread makes packets and hands each to the shards of all listeners; what happens to it there
-//! is theirs. A listener that joins hears what is made from then on.
+//! is theirs. A listener that joins hears what is made from then on. Packets carry copies against
+//! loss while a quarter of the listeners report some.
 
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 use crate::audio::{AudioError, OutboundConfig, OutboundPacket, Pcm};
-use crate::peer::Command;
+use crate::peer::{Command, Link};
 use crate::playout::{Playout, Speaker};
 use crate::shard::ShardHandle;
 
 /// Stereo is sent as such: whoever plays mono mixes it down when decoding.
 const MAX_CHANNELS: u8 = 2;
+/// How often listeners report, so how often their loss is looked at.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// One in so many listeners has to lose something before all get copies, which cost music quality.
+const LOSERS_IN: usize = 4;
 
 /// Why a broadcast cannot be.
 #[derive(Debug, Error)]
@@ -35,9 +40,14 @@ pub enum BroadcastError {
     Ended,
 }
 
+struct Listener {
+    link: Arc<Link>,
+    shard: Arc<ShardHandle>,
+}
+
 #[derive(Default)]
 struct State {
-    listeners: HashMap<u64, Arc<ShardHandle>>,
+    listeners: HashMap<u64, Listener>,
     /// Something happened since the thread looked.
     news: bool,
     stopped: bool,
@@ -51,6 +61,7 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     packets: AtomicU64,
+    fec_percent: AtomicU8,
 }
 
 /// See the module.
@@ -102,8 +113,9 @@ impl Broadcast {
     }
 
     /// The peer of this number hears what is made from now on.
-    pub fn add(&self, peer: u64, shard: Arc<ShardHandle>) {
-        self.shared.locked().listeners.insert(peer, shard);
+    pub fn add(&self, peer: u64, link: Arc<Link>, shard: Arc<ShardHandle>) {
+        let listener = Listener { link, shard };
+        self.shared.locked().listeners.insert(peer, listener);
     }
 
     /// The peer hears no more.
@@ -132,6 +144,11 @@ impl Broadcast {
     /// How many packets were made.
     pub fn packets(&self) -> u64 {
         self.shared.packets.load(Ordering::Relaxed)
+    }
+
+    /// Loss in percent that FEC protects against; 0 while it is off.
+    pub fn fec_percent(&self) -> u8 {
+        self.shared.fec_percent.load(Ordering::Relaxed)
     }
 
     /// Ends the thread and waits for it; idempotent. In a forked child there is none.
@@ -172,9 +189,17 @@ impl Shared {
     }
 
     fn run(&self, mut speaker: Speaker) -> Result<(), AudioError> {
+        let mut looked = Instant::now();
         loop {
             speaker.load(&self.playout)?;
             let now = Instant::now();
+            if now.duration_since(looked) >= REPORT_EVERY {
+                looked = now;
+                let outbound = &mut speaker.outbound;
+                outbound.on_receiver_report(worth_protecting(self.losses()), now);
+                let percent = outbound.stats().protection_percent;
+                self.fec_percent.store(percent, Ordering::Relaxed);
+            }
             while let Some(packet) = speaker.poll(&self.playout, now) {
                 self.packets.fetch_add(1, Ordering::Relaxed);
                 self.give(&packet);
@@ -186,9 +211,21 @@ impl Shared {
     }
 
     fn give(&self, packet: &OutboundPacket) {
-        for (peer, shard) in &self.locked().listeners {
-            shard.command(*peer, Command::Audio(packet.clone()));
+        for (peer, listener) in &self.locked().listeners {
+            let command = Command::Audio(packet.clone());
+            listener.shard.command(*peer, command);
         }
+    }
+
+    /// What each listener reported last, 0 to 1.
+    fn losses(&self) -> Vec<f32> {
+        let state = self.locked();
+        let reported = state.listeners.values().map(|listener| {
+            let stats = listener.link.stats.lock();
+            let stats = stats.unwrap_or_else(PoisonError::into_inner);
+            stats.get("remote_audio_loss").unwrap_or(0.0) as f32
+        });
+        reported.collect()
     }
 
     /// Returns at news, or at `deadline`; false when there is nothing more to do.
@@ -215,10 +252,15 @@ impl Shared {
     }
 }
 
+/// The loss that one in [`LOSERS_IN`] listeners has, or more; 0 when fewer lose anything.
+fn worth_protecting(mut losses: Vec<f32>) -> f32 {
+    losses.sort_by(|a, b| b.total_cmp(a));
+    let quarter = losses.len().div_ceil(LOSERS_IN);
+    quarter.checked_sub(1).map_or(0.0, |place| losses[place])
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn tone(millis: usize) -> Pcm {
@@ -250,6 +292,15 @@ mod tests {
         assert!(broadcast.packets() >= 10);
         broadcast.close();
         broadcast.close();
+    }
+
+    #[test]
+    fn a_quarter_of_the_listeners_decides_about_copies() {
+        assert_eq!(worth_protecting(vec![]), 0.0);
+        assert_eq!(worth_protecting(vec![0.1]), 0.1);
+        assert_eq!(worth_protecting(vec![0.0, 0.0, 0.1, 0.0]), 0.1);
+        assert_eq!(worth_protecting(vec![0.0, 0.0, 0.1, 0.0, 0.0]), 0.0);
+        assert_eq!(worth_protecting(vec![0.3, 0.0, 0.1, 0.0, 0.0]), 0.1);
     }
 
     #[test]

@@ -153,6 +153,11 @@ class AudioBroadcast:
     def packets(self) -> int:
         """How many were encoded."""
 
+    @property
+    def fec_percent(self) -> int:
+        """The loss that copies in the packets protect against: what a quarter of the listeners
+        report, or more; 0 without copies."""
+
     def close(self) -> None:
         """Ends the thread and waits for it. Idempotent."""
 

@@ -196,6 +196,43 @@ async def test_listeners_share_one_encoder() -> None:
             await viewer.leave()
 
 
+async def test_one_listener_in_four_that_loses_packets_has_copies_made_for_all() -> None:
+    async def radio() -> Any:
+        for _ in range(200):
+            yield RATE_HZ, tone(0.2)
+
+    stream = Stream(radio, modality="audio", mode="receive", shared=True, concurrency_limit=None)
+    async with house(stream) as http:
+        viewers = [await Watcher("audio").by_whep(http) for _ in range(4)]
+        configurations = [opus_configurations_of(viewers[0], lost_in=5)]
+        configurations.append(opus_configurations_of(viewers[1]))
+        source = source_of(stream)
+        assert source is not None
+        assert source.stats["audio_fec_percent"] == 0
+        await until(lambda: int(source.stats["audio_fec_percent"]) >= 10)  # type: ignore[call-overload]
+        for heard in configurations:
+            assert heard[0] >= 16, "CELT"
+            await until(lambda h=heard: h[-1] < 16)  # SILK, which alone can carry copies
+        for viewer in viewers:
+            await viewer.leave()
+
+
+def opus_configurations_of(viewer: Watcher, lost_in: int = 0) -> list[int]:
+    """The configuration numbers of the packets that come from now on (RFC 6716, section 3.1); one
+    in ``lost_in`` of them does not arrive."""
+    (receiver,) = viewer.connection.getReceivers()
+    handle = receiver._handle_rtp_packet
+    found: list[int] = []
+
+    async def arrive(packet: Any, *args: Any, **options: Any) -> None:
+        found.append(packet.payload[0] >> 3)
+        if not lost_in or packet.sequence_number % lost_in:
+            await handle(packet, *args, **options)
+
+    receiver._handle_rtp_packet = arrive
+    return found
+
+
 async def test_who_joins_a_film_of_stills_sees_the_last_one_at_once() -> None:
     """aiortc shows a picture once the next one comes: the last viewer's is for those before it."""
     film = Film(period_s=60)

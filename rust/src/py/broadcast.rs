@@ -29,8 +29,9 @@ impl PyAudioBroadcast {
     }
 
     fn add(&self, peer: &PyPeer) {
-        self.0
-            .add(peer.accepted.id, Arc::clone(&peer.accepted.shard));
+        let accepted = &peer.accepted;
+        let (link, shard) = (Arc::clone(&accepted.link), Arc::clone(&accepted.shard));
+        self.0.add(accepted.id, link, shard);
     }
 
     fn remove(&self, peer: &PyPeer) {
@@ -66,6 +67,11 @@ impl PyAudioBroadcast {
     #[getter]
     fn packets(&self) -> u64 {
         self.0.packets()
+    }
+
+    #[getter]
+    fn fec_percent(&self) -> u8 {
+        self.0.fec_percent()
     }
 
     fn close(&self, py: Python<'_>) {

@@ -114,6 +114,7 @@ class SharedTransport:
         found: Stats = {"viewers": self._viewers}
         if self._audio is not None:
             found["audio_packets_encoded"] = self._audio.packets
+            found["audio_fec_percent"] = self._audio.fec_percent
         if self._video is not None:
             found.update(self._video.stats())
         return found
