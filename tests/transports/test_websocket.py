@@ -102,6 +102,7 @@ class OverSockets(TransportContract):
 class TestPhoneTransport(OverSockets):
     wire = staticmethod(TwilioWire)
     start: ClassVar[dict[str, Any]] = {"event": "start", "streamSid": "me"}
+    shows_texts = False
 
     def test_text_goes_both_ways_in_order(self) -> None:
         """To a telephone none goes, and none comes: a phone has keys."""

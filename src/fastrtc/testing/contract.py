@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastrtc.audio.convert import AudioChunk
+from fastrtc.errors import WebRTCError
 from fastrtc.handlers.base import AsyncStreamHandler
+from fastrtc.session.context import get_current_context
 from fastrtc.session.session import Session
 from fastrtc.session.transport import Transport
 from fastrtc.types import AudioInput
@@ -71,10 +73,42 @@ class RecordingHandler(AsyncStreamHandler):
         self.events.append("shutdown")
 
 
+class Witness(RecordingHandler):
+    """Notes whose session each of its methods runs for, and cannot stand the first frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: dict[str, str] = {}
+
+    def _note(self, method: str) -> None:
+        self.ids[method] = get_current_context().webrtc_id
+
+    async def start_up(self) -> None:
+        self._note("start_up")
+
+    async def receive(self, frame: AudioInput) -> None:
+        self._note("receive")
+        await super().receive(frame)
+        if len(self.frames) == 1:
+            raise WebRTCError("not this one")
+
+    async def emit(self) -> None:
+        self._note("emit")
+
+    async def shutdown(self) -> None:
+        self._note("shutdown")
+
+
 class TransportContract:
-    """The checks. ``tolerance_s`` is how exactly the transport's clock has to be met."""
+    """The checks.
+
+    Attributes:
+        tolerance_s: how exactly the transport's clock has to be met.
+        shows_texts: whether the client has anybody to read what it is told.
+    """
 
     tolerance_s = 0.03
+    shows_texts = True
 
     async def connect(self, session: Session) -> Link:
         """Joins a client to ``session`` and returns once the session is live."""
@@ -201,6 +235,44 @@ class TransportContract:
             assert all(
                 isinstance(value, (int, float, str)) for value in link.transport.stats().values()
             )
+
+        self.run(check())
+
+    def test_every_method_knows_its_client_and_an_error_is_told_and_survived(self) -> None:
+        async def check() -> None:
+            handler = Witness()
+            session = Session("witness", handler)
+            link = await self.connect(session)
+            await link.say(np.full(RATE_HZ // 5, 8000, np.int16))
+            told: list[str] = []
+            for _ in range(100):
+                await asyncio.sleep(0.05)
+                told = [text for text in await link.texts() if "not this one" in text]
+                if len(handler.frames) > 2 and (told or not self.shows_texts):
+                    break
+            assert session.state == "live"
+            assert len(handler.frames) > 2, "those after the one that failed"
+            expected = '{"type": "error", "message": "not this one"}'
+            assert told == ([expected] if self.shows_texts else [])
+            session.close("checked")
+            await session.wait_ended()
+            methods = ("start_up", "receive", "emit", "shutdown")
+            assert handler.ids == dict.fromkeys(methods, "witness")
+
+        self.run(check())
+
+    def test_the_time_limit_ends_the_session(self) -> None:
+        async def check() -> None:
+            handler = RecordingHandler()
+            session = Session("short", handler, time_limit_s=0.4)
+            link = await self.connect(session)
+            async with asyncio.timeout(5):
+                while session.state != "closed":  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            await session.wait_ended()
+            assert handler.events[0] == "start_up"
+            assert handler.events.index("shutdown") == len(handler.events) - 1
+            assert link.transport.send_message("{}") is False
 
         self.run(check())
 
