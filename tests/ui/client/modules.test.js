@@ -18,7 +18,7 @@ const { goodbye, refusal, inWords, ClientError } = await import("./errors.js");
 const { withStereo } = await import("./peer.js");
 const { Signalling, parsed } = await import("./signalling.js");
 const { compare } = await import("./stats.js");
-const { nothingCounted } = await import("./link.js");
+const { nothingCounted, part, parted } = await import("./link.js");
 const { TurnTracker } = await import("./turn.js");
 await import("./worklet.js");
 
@@ -195,4 +195,17 @@ test("capture posts frames of 20 ms, mixed down and within range", () => {
   for (let block = 0; block < 8; block++) capture.process([[new Float32Array(128).fill(1.5)]]);
   assert.equal(capture.port.sent[2].at(-1), 32767);
   assert.equal(capture.process([[]]), true, "a microphone that is gone is no error");
+});
+
+test("a call waits for the goodbyes of the calls before it, taken or not, but not for ever", async () => {
+  await parted();
+  let taken = 0;
+  part(new Promise((resolve) => setTimeout(() => resolve((taken += 1)), 20)));
+  part(new Promise((_, reject) => setTimeout(() => reject(new Error((taken += 1))), 30)));
+  await parted();
+  assert.equal(taken, 2);
+  part(new Promise(() => {}));
+  const before = performance.now();
+  await parted();
+  assert.ok(performance.now() - before > 500);
 });

@@ -2,6 +2,7 @@
 /** Which link carries a call: WebRTC, or a WebSocket where no WebRTC passes. Keeps no state. */
 
 import { ClientError } from "./errors.js";
+import { parted } from "./link.js";
 import { PeerLink } from "./peer.js";
 
 /** How long the first connection may take when there is nothing to fall back to. */
@@ -34,13 +35,12 @@ const FALLBACK_MS = 6000;
  * @param {Caller} caller
  */
 export async function connect(wanted, configuration, caller) {
-  const { options, kinds } = wanted;
+  const { options } = wanted;
   const { transport = "auto", fallbackAfterMs = FALLBACK_MS } = options;
-  if (transport === "websocket" && kinds.video) {
-    throw new ClientError("misuse", "A WebSocket carries sound only; make the client without video.");
-  }
   const hasSocket = !options.signal || options.socketUrl !== undefined;
-  const canFallBack = transport === "auto" && kinds.audio && !kinds.video && hasSocket;
+  const canFallBack = transport === "auto" && hasSocket;
+  await parted();
+  caller.goOn();
   if (transport !== "websocket") {
     try {
       await openPeer(wanted, configuration, canFallBack ? fallbackAfterMs : CONNECT_MS, caller);
@@ -48,6 +48,7 @@ export async function connect(wanted, configuration, caller) {
     } catch (error) {
       caller.goOn();
       if (!canFallBack || !(error instanceof ClientError && error.code === "no-path")) throw error;
+      await parted();
       if (!(await openSocket(wanted, caller))) throw error;
       return;
     }
@@ -70,7 +71,6 @@ async function openPeer(wanted, configuration, connectMs, caller) {
     await link.open();
   } catch (error) {
     link.close();
-    await link.goodbye;
     throw error;
   }
 }
@@ -78,14 +78,13 @@ async function openPeer(wanted, configuration, connectMs, caller) {
 /** False when there is no WebSocket. @param {Wanted} wanted @param {Caller} caller */
 async function openSocket(wanted, caller) {
   const { SocketLink } = await import("./socket.js");
-  const { options, url, id, mode, local } = wanted;
+  const { options, url, id, mode, kinds, local } = wanted;
   const path = options.socketUrl ? await options.socketUrl() : `${url}/websocket/offer`;
   if (!path) return false;
   const where = new URL(path, document.baseURI);
   where.protocol = where.protocol.replace("http", "ws");
   caller.goOn();
-  const [microphone = null] = local.getAudioTracks();
-  const link = new SocketLink({ url: where.href, id, microphone, hears: mode !== "send" }, caller.events);
+  const link = new SocketLink({ url: where.href, id, kinds, local, receives: mode !== "send" }, caller.events);
   caller.use(link);
   await link.open();
   return true;

@@ -43,7 +43,7 @@
  * @property {(text: string) => boolean} send false while there is no channel
  * @property {(track: MediaStreamTrack) => Promise<void>} replaceTrack sends this instead of its kind's last
  * @property {() => Promise<Counts>} count
- * @property {() => void} close
+ * @property {() => void} close says goodbye, see {@link part}
  */
 
 /** What a link has counted that has not begun. @returns {Counts} */
@@ -59,6 +59,21 @@ export const nothingCounted = () => ({
 
 /** @returns {Received} */
 export const nothingReceived = () => ({ packets: 0, lost: 0, jitterMs: null, bufferedS: 0, bufferedCount: 0 });
+
+/** How long a call waits for the goodbyes of the calls before it. */
+const GOODBYE_MS = 1000;
+/** Goodbyes of this page's calls that are on their way. @type {Set<Promise<unknown>>} */
+const goodbyes = new Set();
+
+/** A call's goodbye is on its way: the next call may need its place. @param {Promise<unknown>} goodbye */
+export function part(goodbye) {
+  // A goodbye that is not taken costs the place half a minute, and nobody can do anything about it.
+  const said = goodbye.catch(() => {}).finally(() => goodbyes.delete(said));
+  goodbyes.add(said);
+}
+
+/** Resolves once all goodbyes are taken, or have had their time. */
+export const parted = () => Promise.race([Promise.all(goodbyes), goodbyes.size ? sleep(GOODBYE_MS) : null]);
 
 /** @param {number} ms @returns {Promise<void>} */
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -2,6 +2,11 @@
 /** What a page may ask of a client, and what it gets without asking. */
 
 /**
+ * Takes a body to the server and resolves to its answer; with `keepalive` the page may be leaving.
+ * @typedef {(body: object, request: { keepalive?: boolean }) => Promise<any>} Signal
+ */
+
+/**
  * All optional.
  * @typedef {object} ClientOptions
  * @property {string} [url] where the stream is mounted, as given to `stream.mount`: "", "/voice" or
@@ -13,8 +18,8 @@
  * @property {"camera" | "screen"} [source] of the picture that is sent
  * @property {boolean} [stereo] send the microphone in stereo (what comes may always be stereo)
  * @property {boolean} [pushToTalk] the microphone is silent until `talk(true)`
- * @property {"auto" | "webrtc" | "websocket"} [transport] auto: WebRTC, and for sound a WebSocket if
- *   no path opens
+ * @property {"auto" | "webrtc" | "websocket"} [transport] auto: WebRTC, and a WebSocket if no path
+ *   opens; over that `audio` and `video` have to be what the stream carries
  * @property {number} [fallbackAfterMs] how long WebRTC may take before the WebSocket is tried
  * @property {RTCConfiguration | Promise<RTCConfiguration>} [configuration] STUN and TURN servers; the
  *   server is asked otherwise
@@ -24,7 +29,7 @@
  *   an object, or a promise of one, is posted to `inputUrl` with the `webrtc_id`; nothing is otherwise
  * @property {string} [inputUrl] `{url}/input_hook` otherwise
  * @property {Partial<RTCRtpSendParameters>} [rtpParams] for the picture that is sent
- * @property {(body: object) => Promise<any>} [signal] carries offers and candidates instead of HTTP
+ * @property {Signal} [signal] carries offers, candidates and goodbyes instead of HTTP
  * @property {() => string | Promise<string>} [socketUrl] gives the WebSocket's when it is needed, "" for
  *   none; `{url}/websocket/offer` otherwise, and none where there is a `signal`
  */

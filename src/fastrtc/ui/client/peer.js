@@ -2,7 +2,7 @@
 /** The WebRTC link: negotiation, trickle ICE, and bringing a lost network's call back. */
 
 import { ClientError, inWords } from "./errors.js";
-import { nothingCounted, sleep } from "./link.js";
+import { nothingCounted, part, sleep } from "./link.js";
 
 /** How long a connection may be "disconnected" before it is restarted. Browsers often recover alone. */
 const PATIENCE_MS = 2000;
@@ -71,9 +71,9 @@ export class PeerLink {
     clearTimeout(this.patience);
     removeEventListener("online", this.onNetworkChange);
     networkInformation()?.removeEventListener("change", this.onNetworkChange);
+    this.sayGoodbye();
     this.channel.close();
     this.pc.close();
-    if (!this.wasUp) this.sayGoodbye();
   }
 
   /** @returns {Promise<Counts>} */
@@ -211,12 +211,11 @@ export class PeerLink {
     this.events.up();
   }
 
-  /** A server that no packet of ours has reached would keep our place for half a minute. */
+  /** Media says so with a single packet, if it flows: a server that misses it keeps our place for half a minute. */
   sayGoodbye() {
     const sdp = this.pc.localDescription?.sdp;
-    if (!sdp || !this.answered) return;
-    /** Settles once the place is free; a goodbye that is not taken costs it half a minute. */
-    this.goodbye = this.options.signalling.send({ sdp, type: "bye" }, { keepalive: true }).catch(() => {});
+    if (!sdp || !(this.answered || this.wasUp)) return;
+    part(this.options.signalling.send({ sdp, type: "bye" }, { keepalive: true }));
   }
 }
 

@@ -8,7 +8,7 @@ import { ClientError, refusal } from "./errors.js";
  * @property {string} url where the stream is mounted
  * @property {string} id
  * @property {Record<string, string>} headers
- * @property {((body: object) => Promise<any>) | undefined} signal instead of posting to the server
+ * @property {import("./options.js").Signal | undefined} signal instead of posting to the server
  */
 
 export class Signalling {
@@ -26,7 +26,7 @@ export class Signalling {
   async send(body, request = {}) {
     const whole = { ...body, webrtc_id: this.options.id };
     if (this.options.signal) {
-      const answer = (await this.options.signal(whole)) ?? {};
+      const answer = (await this.options.signal(whole, request)) ?? {};
       if (answer.status === "failed") throw refusal(answer.meta ?? {});
       return answer;
     }

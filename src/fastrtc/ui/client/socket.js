@@ -1,11 +1,12 @@
 // @ts-check
 /**
- * The WebSocket link, for networks that let no WebRTC through: binary 16-bit PCM both ways, sound
- * only, with marks. The protocol is docs/websocket.md.
+ * The WebSocket link, for networks that let no WebRTC through: binary 16-bit PCM and pictures as
+ * files, both ways, with marks. The protocol is docs/websocket.md.
  */
 
 import { ClientError, goodbye, refusal } from "./errors.js";
-import { nothingCounted, nothingReceived } from "./link.js";
+import { nothingCounted, nothingReceived, part } from "./link.js";
+import { PictureCapture, PicturePlayback } from "./pictures.js";
 import { releaseSound, takeSound } from "./sound.js";
 
 /** How long the server may take to answer. */
@@ -13,13 +14,18 @@ const CONNECT_MS = 10000;
 const PING_EVERY_MS = 2000;
 /** More than this unsent, in bytes (five seconds), and what the microphone says is dropped. */
 const UNSENT = 5 * 2 * 48000;
+/** How many pictures may be on their way; more would only be older when they arrive. */
+const AHEAD = 3;
+/** What a message begins with where there is both sound and picture. */
+const [SOUND, PICTURE] = [0, 1];
 
 /**
  * @typedef {object} SocketOptions
  * @property {string} url of the WebSocket; https becomes wss
  * @property {string} id
- * @property {MediaStreamTrack | null} microphone null to listen only
- * @property {boolean} hears whether the server's sound is played
+ * @property {{ audio: boolean, video: boolean }} kinds what the stream carries
+ * @property {MediaStream} local what to send
+ * @property {boolean} receives whether what the server sends is played
  */
 
 /** @implements {Link} */
@@ -39,10 +45,19 @@ export class SocketLink {
     this.capture = null;
     /** @type {AudioWorkletNode | null} */
     this.playback = null;
+    /** @type {PictureCapture | null} */
+    this.camera = null;
+    /** @type {PicturePlayback | null} */
+    this.screen = null;
+    /** What was drawn last is drawn when this resolves. */
+    this.drawn = Promise.resolve();
+    /** Of the pictures sent: how many, how many when the ping went that is not answered, how many arrived. */
+    this.pictures = { sent: 0, asked: 0, arrived: 0 };
     this.closed = false;
     this.isUp = false;
     this.pinger = 0;
-    this.pingedAt = 0;
+    /** @type {number | null} */
+    this.pingedAt = null;
     /** @type {number | null} */
     this.roundTripMs = null;
     this.received = nothingReceived();
@@ -52,17 +67,10 @@ export class SocketLink {
   }
 
   async open() {
-    const { context } = this;
-    if (!context.audioWorklet) {
-      throw new ClientError("not-secure", "This page may not play sound from a WebSocket: open it over https, or on localhost.");
-    }
-    if (context.sampleRate > 48000 || context.sampleRate < 8000 || context.sampleRate % 50) {
-      throw new ClientError("unknown", `Sound at ${context.sampleRate} Hz cannot be sent. Choose another device.`);
-    }
-    await context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url).href);
+    if (this.options.kinds.audio) await this.prepareSound();
     await this.connect();
     this.startPlayback();
-    this.startCapture();
+    await this.startCapture();
     this.pinger = setInterval(() => this.ping(), PING_EVERY_MS);
     this.events.up();
   }
@@ -76,7 +84,8 @@ export class SocketLink {
 
   /** @param {MediaStreamTrack} track */
   async replaceTrack(track) {
-    if (track.kind !== "audio" || !this.capture) return;
+    if (track.kind === "video") this.camera?.show(track);
+    if (track.kind === "video" || !this.capture) return;
     this.source?.disconnect();
     this.source = this.context.createMediaStreamSource(new MediaStream([track]));
     this.source.connect(this.capture);
@@ -87,8 +96,14 @@ export class SocketLink {
     this.closed = true;
     clearInterval(this.pinger);
     this.send('{"event": "stop"}');
-    this.socket?.close();
+    const { socket } = this;
+    if (socket && socket.readyState !== WebSocket.CLOSED) {
+      part(new Promise((resolve) => socket.addEventListener("close", resolve)));
+      socket.close();
+    }
     for (const node of [this.source, this.capture, this.playback]) node?.disconnect();
+    this.camera?.close();
+    this.screen?.close();
     releaseSound();
   }
 
@@ -109,10 +124,22 @@ export class SocketLink {
       bytesReceived: this.bytes.received,
       roundTripMs: this.roundTripMs,
       audio: { ...this.received },
+      ...(this.screen ? { video: { ...this.screen.counts } } : {}),
     };
   }
 
   // Inside.
+
+  async prepareSound() {
+    const { context } = this;
+    if (!context.audioWorklet) {
+      throw new ClientError("not-secure", "This page may not play sound from a WebSocket: open it over https, or on localhost.");
+    }
+    if (context.sampleRate > 48000 || context.sampleRate < 8000 || context.sampleRate % 50) {
+      throw new ClientError("unknown", `Sound at ${context.sampleRate} Hz cannot be sent. Choose another device.`);
+    }
+    await context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url).href);
+  }
 
   /** Resolves when the server has answered the first ping: a refusal would have come before it. */
   connect() {
@@ -129,12 +156,13 @@ export class SocketLink {
         reject(error);
       };
       socket.onopen = () => {
-        const start = { event: "start", websocket_id: this.options.id, format: "pcm16", marks: true };
-        this.send(JSON.stringify({ ...start, sample_rate: this.context.sampleRate }));
+        const start = { event: "start", websocket_id: this.options.id, marks: true };
+        const sound = { format: "pcm16", sample_rate: this.context.sampleRate };
+        this.send(JSON.stringify({ ...start, ...(this.options.kinds.audio ? sound : {}) }));
         this.ping();
       };
       socket.onmessage = ({ data }) => {
-        if (typeof data !== "string") return this.hear(data);
+        if (typeof data !== "string") return this.take(data);
         const message = asObject(data);
         if (message.status === "failed") return fail(refusal(message.meta ?? {}));
         if (message.event === "pong" && !this.isUp) {
@@ -159,29 +187,61 @@ export class SocketLink {
         this.send('{"event": "pong"}');
         break;
       case "pong":
-        this.roundTripMs = performance.now() - this.pingedAt;
+        if (this.pingedAt !== null) this.roundTripMs = performance.now() - this.pingedAt;
+        this.pingedAt = null;
+        this.pictures.arrived = this.pictures.asked;
+        if (this.pictures.sent > this.pictures.arrived) this.ping();
         break;
       case "clear":
         this.playback?.port.postMessage({ clear: true });
         break;
       case "mark":
-        if (this.playback) this.playback.port.postMessage({ mark: message.mark.name });
-        else this.send(JSON.stringify({ event: "mark", mark: message.mark }));
+        this.answer(message.mark.name);
         break;
       default:
         this.events.data(data);
     }
   }
 
-  /** @param {ArrayBuffer} frame */
-  hear(frame) {
-    this.bytes.received += frame.byteLength;
+  /** Marks come back when what came before them was heard, or seen. @param {string} name */
+  answer(name) {
+    const back = () => this.send(JSON.stringify({ event: "mark", mark: { name } }));
+    if (name.startsWith("fastrtc-video-")) this.drawn.then(back);
+    else if (this.playback) this.playback.port.postMessage({ mark: name });
+    else back();
+  }
+
+  /** @param {ArrayBuffer} message */
+  take(message) {
+    const { audio, video } = this.options.kinds;
+    this.bytes.received += message.byteLength;
+    const isBoth = audio && video;
+    const isPicture = isBoth ? new Uint8Array(message)[0] === PICTURE : video;
+    const media = isBoth ? message.slice(1) : message;
+    if (isPicture) {
+      if (this.screen) this.drawn = this.screen.draw(media);
+      return;
+    }
     this.received.packets += 1;
-    this.playback?.port.postMessage(new Int16Array(frame), [frame]);
+    this.playback?.port.postMessage(new Int16Array(media), [media]);
+  }
+
+  /** @param {number} kind @param {Int16Array<ArrayBuffer> | Blob} media */
+  give(kind, media) {
+    const { audio, video } = this.options.kinds;
+    const message = audio && video ? new Blob([Uint8Array.of(kind), media]) : media;
+    this.bytes.sent += message instanceof Blob ? message.size : message.byteLength;
+    this.socket?.send(message);
   }
 
   startPlayback() {
-    if (!this.options.hears) return;
+    const { receives, kinds } = this.options;
+    if (!receives) return;
+    if (kinds.video) {
+      this.screen = new PicturePlayback();
+      this.events.track(this.screen.track);
+    }
+    if (!kinds.audio) return;
     const node = new AudioWorkletNode(this.context, "fastrtc-playback", { numberOfInputs: 0, outputChannelCount: [1] });
     node.port.onmessage = ({ data }) => {
       if (data.counts) this.counted(data.counts);
@@ -193,24 +253,38 @@ export class SocketLink {
     this.events.track(end.stream.getAudioTracks()[0]);
   }
 
-  startCapture() {
-    const { microphone } = this.options;
-    if (!microphone) return;
-    const node = new AudioWorkletNode(this.context, "fastrtc-capture", { outputChannelCount: [1] });
-    node.port.onmessage = ({ data }) => {
-      const { socket } = this;
-      if (socket?.readyState !== WebSocket.OPEN || socket.bufferedAmount > UNSENT) return;
-      this.bytes.sent += data.byteLength;
-      socket.send(data);
-    };
-    // It says nothing, but only what is connected runs.
-    node.connect(this.context.destination);
-    this.capture = node;
-    this.replaceTrack(microphone);
+  async startCapture() {
+    const tracks = this.options.local.getTracks();
+    if (tracks.some(({ kind }) => kind === "audio")) {
+      const node = new AudioWorkletNode(this.context, "fastrtc-capture", { outputChannelCount: [1] });
+      node.port.onmessage = ({ data }) => this.has(UNSENT) && this.give(SOUND, data);
+      // It says nothing, but only what is connected runs.
+      node.connect(this.context.destination);
+      this.capture = node;
+    }
+    if (tracks.some(({ kind }) => kind === "video")) {
+      const mayLeave = () => this.has(UNSENT) && this.pictures.sent - this.pictures.arrived < AHEAD;
+      this.camera = new PictureCapture(mayLeave, (file) => this.sendPicture(file));
+    }
+    for (const track of tracks) await this.replaceTrack(track);
+  }
+
+  /** Whether there is room for more. @param {number} unsent bytes that may wait in the browser */
+  has(unsent) {
+    return this.socket?.readyState === WebSocket.OPEN && this.socket.bufferedAmount <= unsent;
+  }
+
+  /** The server answers a ping when it has read what came before. @param {Blob} file */
+  sendPicture(file) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
+    this.give(PICTURE, file);
+    this.pictures.sent += 1;
+    if (this.pingedAt === null) this.ping();
   }
 
   ping() {
     this.pingedAt = performance.now();
+    this.pictures.asked = this.pictures.sent;
     this.send('{"event": "ping"}');
   }
 }

@@ -65,6 +65,7 @@ class Component {
     this.wasLive = false;
     this.timer = 0;
     this.frame = 0;
+    this.way = "";
     this.shared = mounted.shared_props;
     this.settings = { ...mounted.shared_props, ...mounted.props };
     this.view = new View(target, this.settings, {
@@ -129,8 +130,8 @@ class Component {
       ...captured(settings),
       rtpParams: settings.rtp_params,
       configuration: /** @type {any} */ (this.configuration()),
-      signal: (body) => this.shared.server.offer(body),
-      socketUrl: () => this.socketUrl(),
+      signal: (body, { keepalive }) => (keepalive && this.way ? post(this.way, body) : this.shared.server.offer(body)),
+      socketUrl: () => this.findWay(),
     });
     this.client = client;
     this.lastId = client.id;
@@ -147,6 +148,7 @@ class Component {
       if (error.code === "handler") this.tell("error", error.message);
       this.view.complain(error.message);
     });
+    this.findWay().catch(() => {}); // Who needs it asks again, and is told.
     // The handler's first call shall find the inputs there.
     this.tell("tick");
     try {
@@ -199,10 +201,11 @@ class Component {
     if (client === this.client) this.timer = setTimeout(() => this.measure(client), STATISTICS_EVERY_MS);
   }
 
-  /** Gradio's page is where its components' files are, whatever prefix that has. */
-  async socketUrl() {
+  /** Past Gradio, whose page is where its components' files are, whatever prefix that has; "" for none. */
+  async findWay() {
     const path = await this.shared.server.socket(null);
-    return path ? new URL(`../../../../../${path}`, import.meta.url).href : "";
+    this.way = path ? new URL(`../../../../../${path}`, import.meta.url).href : "";
+    return this.way;
   }
 
   /** @returns {Promise<RTCConfiguration>} */
@@ -211,6 +214,13 @@ class Component {
     if (answer.status !== "failed") return answer;
     throw new Error(answer.meta.reason);
   }
+}
+
+/** A request that outlives the page, which those of Gradio's client do not. @param {string} url @param {object} body */
+async function post(url, body) {
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetch(url, { method: "POST", keepalive: true, headers, body: JSON.stringify(body) });
+  return response.json();
 }
 
 /** @param {OwnProps} settings */

@@ -40,7 +40,7 @@ export const NUMBERS = [
   ["receivedKbps", "Coming", kilobits],
   ["sentKbps", "Going", kilobits],
   ["jitterBufferMs", "Sound waits here", milliseconds],
-  ["videoFps", "Pictures", perSecond],
+  ["videoFps", "Shown", perSecond],
   ["videoFrameAgeMs", "Age of picture", milliseconds],
   ["video_age_ms", "Picture at the server", milliseconds],
   ["video_frames_dropped", "Pictures dropped there", String],
@@ -77,5 +77,5 @@ function kilobits(value) {
 
 /** @param {number} value */
 function perSecond(value) {
-  return `${Math.round(value)} per second`;
+  return `${Math.round(value)} pictures per second`;
 }
