@@ -27,7 +27,7 @@ from fastrtc.server.routes import answer_offer, read_body
 from fastrtc.server.schemas import Body
 from fastrtc.session.registry import Registry
 from fastrtc.session.transport import Stats
-from fastrtc.transports.reader import serve_socket
+from fastrtc.transports.reader import refuse_socket, serve_socket
 from fastrtc.types import WebRTCData
 from fastrtc.ui.closing import leave_at_close
 from fastrtc.wire.browser import BrowserWire
@@ -131,6 +131,9 @@ class Line:
             await websocket.close(1008, "not authorized")
             return
         await websocket.accept()
+        if core.socket_refusal is not None:
+            await refuse_socket(websocket, core.socket_refusal, tell=True)
+            return
         leave_at_signal(core.factory)
         leave_at_close(_app_of(websocket), core.factory)
         handler = core.factory.prototype

@@ -40,6 +40,7 @@ export class PeerLink {
     this.restarting = false;
     this.wasUp = false;
     this.closed = false;
+    this.negotiating = Promise.resolve();
     this.patience = 0;
     this.onNetworkChange = () => {
       if (this.wasUp) this.reconnect();
@@ -48,7 +49,8 @@ export class PeerLink {
 
   async open() {
     this.prepare();
-    await this.negotiate(false);
+    this.negotiating = this.negotiate(false);
+    await this.negotiating;
     await this.up(this.options.connectMs);
   }
 
@@ -71,7 +73,9 @@ export class PeerLink {
     clearTimeout(this.patience);
     removeEventListener("online", this.onNetworkChange);
     networkInformation()?.removeEventListener("change", this.onNetworkChange);
-    this.sayGoodbye();
+    part(this.sayGoodbye());
+    // An offer that is not answered yet takes a place all the same, and says goodbye then.
+    part(this.negotiating);
     this.channel.close();
     this.pc.close();
   }
@@ -212,10 +216,10 @@ export class PeerLink {
   }
 
   /** Media says so with a single packet, if it flows: a server that misses it keeps our place for half a minute. */
-  sayGoodbye() {
+  async sayGoodbye() {
     const sdp = this.pc.localDescription?.sdp;
     if (!sdp || !(this.answered || this.wasUp)) return;
-    part(this.options.signalling.send({ sdp, type: "bye" }, { keepalive: true }));
+    await this.options.signalling.send({ sdp, type: "bye" }, { keepalive: true });
   }
 }
 
