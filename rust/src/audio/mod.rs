@@ -10,6 +10,7 @@
 use std::fmt;
 use std::time::Duration;
 
+mod backlog;
 pub mod feed;
 pub mod inbound;
 pub mod jitter;

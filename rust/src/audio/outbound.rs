@@ -9,12 +9,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::backlog::{Backlog, Verdict};
 use super::feed::{Feed, Format, Supply};
 use super::opus::{Effort, Encoder, Mode};
 use super::{AudioError, FRAME_TICKS, Pcm};
 
 /// The time between two ticks.
-const FRAME: Duration = Duration::from_millis(20);
+pub(super) const FRAME: Duration = Duration::from_millis(20);
 
 /// A tick at which audio waited, missed by less than this because the machine was busy, is made up
 /// for at once, as if the network had held the packets up. Otherwise each stall would delay a live
@@ -29,23 +30,10 @@ const PARTIAL_WAIT: Duration = FRAME;
 const STARVING_WAIT: Duration = Duration::from_millis(40);
 
 /// The most slots that a source may make up for without having shown that it is a live one.
-const MAX_MISSED_SLOTS: u32 = 10;
+pub(super) const MAX_MISSED_SLOTS: u32 = 10;
 
-/// Who was handed more than this before his first sound is answering, not echoing.
-const LONGEST_BEGINNING_FRAMES: u32 = 150;
-
-/// The queue of a live source that is late varies by no more than this: it takes in real time what
-/// it gives. One that is ahead of time fills or empties it.
-const LIVE_VARIATION_FRAMES: u32 = 5;
-
-/// A source that is silent for less than this has stalled; for more, it had nothing to say.
-const LONGEST_STALL: Duration = Duration::from_secs(1);
-
-/// How long what such a source is late by is kept, as a buffer against its next stall.
-const BACKLOG_HOLD: Duration = Duration::from_secs(1);
-
-/// Frames of it that leave at one tick. A clear should still catch the rest, and other tracks on the
-/// thread should not wait until all are encoded.
+/// Frames of a backlog that leave at one tick. A clear should still catch the rest, and other tracks
+/// on the thread should not wait until all are encoded.
 const RELEASED_PER_TICK: u32 = 5;
 
 /// A frame in which no sample exceeds this (-72 dBFS) is silence.
@@ -121,42 +109,6 @@ struct Protection {
     reported: Instant,
 }
 
-/// What a live source may be late by: one that stalled into a pause, or whose first frames came at
-/// once, because they had waited for the call to be ready.
-struct Backlog {
-    /// Frames that may still be made up for.
-    owed: u32,
-    /// The fewest and the most frames that waited at a tick since then.
-    least: u32,
-    greatest: u32,
-    /// More waiting than this shows that the source is ahead of time, not late.
-    most: u32,
-    since: Instant,
-}
-
-impl Backlog {
-    /// A source that may be late by `owed` frames. What it had waiting before comes on top.
-    fn new(owed: u32, since: Instant) -> Self {
-        Self {
-            owed,
-            least: u32::MAX,
-            greatest: 0,
-            most: owed + LIVE_VARIATION_FRAMES,
-            since,
-        }
-    }
-
-    /// Frames that waited all the time and may be made up for.
-    fn surplus(&self) -> u32 {
-        let is_live = self.greatest - self.least <= LIVE_VARIATION_FRAMES;
-        if is_live || self.greatest <= MAX_MISSED_SLOTS {
-            self.least.min(self.owed)
-        } else {
-            0
-        }
-    }
-}
-
 /// One outbound audio track; see the module.
 ///
 /// After each [`push`](Self::push) or [`clear`](Self::clear), and at [`timeout`](Self::timeout),
@@ -187,12 +139,14 @@ pub struct Outbound {
     /// Slots that passed without the user's audio although a talk spurt was on. As many frames may
     /// leave before their tick, so that a source that stalled is not late from then on.
     missed_slots: u32,
-    /// Set when a source begins or stalled into a pause, until what it is late by was made up for.
+    /// Set when a source begins or was silent, until what it is late by was made up for.
     backlog: Option<Backlog>,
     /// Frames of the backlog that are leaving, a few at each tick.
     surplus: u32,
     /// Ticks that the source was handed before its first sound.
     heard_ticks: u64,
+    /// When a slot last carried the user's audio.
+    last_audio: Option<Instant>,
     /// Silent frames in a row, the user's and trailing ones.
     silent_frames: u32,
     /// Whether the next packet follows a pause.
@@ -225,6 +179,7 @@ impl Outbound {
             backlog: None,
             surplus: 0,
             heard_ticks: 0,
+            last_audio: None,
             silent_frames: 0,
             after_pause: true,
             rtp_time: 0,
@@ -243,7 +198,7 @@ impl Outbound {
     /// The source was handed `ticks` of the client's audio. If it echoes them it cannot be later than
     /// by all that it was handed before its first sound.
     pub fn note_heard(&mut self, ticks: u64) {
-        if self.next_tick.is_none() {
+        if self.last_audio.is_none() {
             self.heard_ticks += ticks;
         }
     }
@@ -363,17 +318,13 @@ impl Outbound {
         let delay = now.saturating_duration_since(tick);
         let slots = (delay.as_micros() / FRAME.as_micros()) as u32;
         self.trailing = !is_user;
-        let interrupted = is_user && std::mem::take(&mut self.interrupted);
+        if is_user {
+            self.end_silence(now);
+        }
         if !self.talking {
             // Real time passed while nothing was sent; the RTP clock follows in whole frames.
             self.talking = true;
             self.rtp_time += u64::from(slots) * u64::from(FRAME_TICKS);
-            let owed = match self.next_tick {
-                None => Some(self.heard_frames()),
-                Some(_) if !interrupted && delay < LONGEST_STALL => Some(slots + TRAILING_PACKETS),
-                Some(_) => None,
-            };
-            self.backlog = owed.map(|owed| Backlog::new(owed.max(MAX_MISSED_SLOTS), now));
             self.next_tick = Some(if slots == 0 { tick } else { now } + FRAME);
             return;
         }
@@ -446,12 +397,22 @@ impl Outbound {
         packet
     }
 
-    /// Frames that a source was handed before its first sound, as far as it may be echoing them.
-    fn heard_frames(&self) -> u32 {
-        u32::try_from(self.heard_ticks / u64::from(FRAME_TICKS))
-            .ok()
-            .filter(|frames| *frames <= LONGEST_BEGINNING_FRAMES)
-            .unwrap_or_default()
+    /// The user's audio begins or goes on: what may it be late by?
+    fn end_silence(&mut self, now: Instant) {
+        let interrupted = std::mem::take(&mut self.interrupted);
+        let Some(before) = self.last_audio.replace(now) else {
+            self.backlog = Some(Backlog::at_beginning(self.heard_ticks, now));
+            return;
+        };
+        if !self.talking {
+            // The queue ran empty: what was late before is not any more.
+            self.backlog = None;
+        }
+        let silence = now.saturating_duration_since(before);
+        if !interrupted && (!self.talking || silence >= MAX_TICK_DELAY) {
+            let backlog = Backlog::after(silence, now);
+            self.backlog = backlog.map(|backlog| backlog.on_top_of(self.backlog));
+        }
     }
 
     /// What waited at every tick for a while is not needed against jitter, and leaves.
@@ -462,8 +423,7 @@ impl Outbound {
             // When the queue has run empty, nothing is late any more.
             self.surplus = if is_user { self.surplus - released } else { 0 };
             if self.surplus == 0 {
-                let owed = self.backlog.as_ref().map(|backlog| backlog.owed);
-                self.backlog = owed.map(|owed| Backlog::new(owed, now));
+                self.backlog = self.backlog.and_then(|backlog| backlog.without(0, now));
             }
             return;
         }
@@ -471,18 +431,14 @@ impl Outbound {
             return;
         };
         let waiting = self.feed.queued_ticks() / u64::from(FRAME_TICKS);
-        if waiting > backlog.most.into() {
-            self.backlog = None;
-            return;
-        }
         let waiting = if is_user { waiting as u32 } else { 0 };
-        backlog.least = backlog.least.min(waiting);
-        backlog.greatest = backlog.greatest.max(waiting);
-        if now.saturating_duration_since(backlog.since) >= BACKLOG_HOLD {
-            let surplus = backlog.surplus();
-            let owed = backlog.owed - surplus;
-            self.surplus = surplus;
-            self.backlog = (owed > 0).then(|| Backlog::new(owed, now));
+        match backlog.note(waiting, now) {
+            Verdict::Open => {}
+            Verdict::Ahead => self.backlog = None,
+            Verdict::Late(surplus) => {
+                self.surplus = surplus;
+                self.backlog = backlog.without(surplus, now);
+            }
         }
     }
 

@@ -58,9 +58,9 @@ fn a_live_source_that_stalled_is_not_late_from_then_on() {
     assert!(rtp_times.windows(2).all(|pair| pair[1] == pair[0] + 960));
 }
 
-/// A source in real time that says nothing from 400 ms until `back_ms`, and then hands over 200 ms at
-/// once and goes on: how late it is 0.8 s and 2 s after that.
-fn delays_after_a_pause_ms(back_ms: f64, clears: bool) -> [f64; 2] {
+/// A source in real time that says nothing from 400 ms until `back_ms`, and then hands over `at_once`
+/// frames and goes on: how late it is 0.8 s and 2 s after that.
+fn delays_after_a_pause_ms(back_ms: f64, at_once: usize, clears: bool) -> [f64; 2] {
     let mut track = Track::new(1);
     for n in 0..20 {
         track.run_to(f64::from(n) * 20.0);
@@ -71,22 +71,22 @@ fn delays_after_a_pause_ms(back_ms: f64, clears: bool) -> [f64; 2] {
         track.outbound.clear();
     }
     track.run_to(back_ms);
-    (0..10).for_each(|_| track.play(20.0));
+    (0..at_once).for_each(|_| track.play(20.0));
     for n in 1..=110 {
         track.run_to(back_ms + f64::from(n) * 20.0);
         track.play(20.0);
     }
-    track.run_to(back_ms + 3_000.0);
+    track.run_to(back_ms + 10_000.0);
     let rtp_times = track.sent.iter().map(|(_, packet)| packet.rtp_time);
     assert!(rtp_times.is_sorted_by(|one, next| one < next));
     let media = track.media();
-    [40, 100].map(|frame| media[29 + frame].0 - (back_ms + 20.0 * frame as f64))
+    [40, 100].map(|frame| media[19 + at_once + frame].0 - (back_ms + 20.0 * frame as f64))
 }
 
 #[test]
 fn what_waits_since_a_stall_is_a_buffer_for_a_while_and_then_leaves() {
     for back_ms in [590.0, 650.0, 900.0, 1_300.0] {
-        let [early_ms, late_ms] = delays_after_a_pause_ms(back_ms, false);
+        let [early_ms, late_ms] = delays_after_a_pause_ms(back_ms, 10, false);
         assert!(early_ms > 150.0, "back at {back_ms} ms: {early_ms} ms late");
         assert!(late_ms <= 20.1, "back at {back_ms} ms: {late_ms} ms late");
     }
@@ -125,13 +125,20 @@ fn a_reply_that_is_ahead_of_time_is_paced_from_its_beginning() {
     }
 }
 
-/// The longest that a frame waited before it was sent, of a reply whose chunk `n` is handed over at
-/// `n * every_ms`, after half a second of the client's silence.
-fn sent_ahead_ms(chunks: u32, chunk_ms: f64, every_ms: f64) -> f64 {
+/// How far ahead of its time a frame was sent at most, of a reply whose chunk `n` is handed over at
+/// `n * every_ms`, after half a second of the client's silence, or `pause_ms` after an earlier reply.
+fn sent_ahead_ms(pause_ms: Option<f64>, chunks: u32, chunk_ms: f64, every_ms: f64) -> f64 {
     let mut track = Track::new(1);
     track.outbound.note_heard(25 * u64::from(FRAME_TICKS));
+    let mut begin_ms = 0.0;
+    if let Some(pause_ms) = pause_ms {
+        track.play(200.0);
+        begin_ms = 200.0 + pause_ms;
+        track.run_to(begin_ms);
+        track.sent.clear();
+    }
     for n in 0..chunks {
-        track.run_to(f64::from(n) * every_ms);
+        track.run_to(begin_ms + f64::from(n) * every_ms);
         track.play(chunk_ms);
     }
     track.run_to(60_000.0);
@@ -148,11 +155,19 @@ fn sent_ahead_ms(chunks: u32, chunk_ms: f64, every_ms: f64) -> f64 {
 fn a_reply_in_chunks_is_not_sent_ahead_of_its_time() {
     // All at once, faster than it is spoken, and as fast as it is spoken in long chunks.
     for (chunks, chunk_ms, every_ms) in [(1, 3_000.0, 0.0), (40, 100.0, 70.0), (10, 400.0, 400.0)] {
-        let ahead_ms = sent_ahead_ms(chunks, chunk_ms, every_ms);
-        assert!(
-            ahead_ms <= 0.1,
-            "{chunk_ms} ms each {every_ms} ms: {ahead_ms} ms ahead"
-        );
+        for pause_ms in [
+            None,
+            Some(600.0),
+            Some(1_300.0),
+            Some(2_000.0),
+            Some(2_900.0),
+        ] {
+            let ahead_ms = sent_ahead_ms(pause_ms, chunks, chunk_ms, every_ms);
+            assert!(
+                ahead_ms <= 0.1,
+                "{chunk_ms} ms each {every_ms} ms after {pause_ms:?}: {ahead_ms} ms ahead"
+            );
+        }
     }
 }
 
@@ -175,12 +190,86 @@ fn a_live_source_that_stalled_for_most_of_a_second_catches_up() {
 }
 
 #[test]
+fn a_live_source_that_stalled_for_longer_catches_up_when_it_hands_over_all_that_it_missed() {
+    for stalled in [55, 75, 100, 140] {
+        let mut track = Track::new(1);
+        for n in 0..20 {
+            track.run_to(f64::from(n) * 20.0);
+            track.play(20.0);
+        }
+        let back = 20 + stalled;
+        track.run_to(f64::from(back) * 20.0);
+        for n in 20..back + 200 {
+            track.run_to(track.now_ms.max(f64::from(n) * 20.0));
+            track.play(20.0);
+        }
+        track.run_to(20_000.0);
+        let media = track.media();
+        assert_eq!(media.len() as u32, back + 200, "nothing is lost");
+        assert!(media.iter().all(|(_, packet)| packet.media_ticks == 960));
+        let late_ms = |n: u32| media[n as usize].0 - f64::from(n) * 20.0;
+        let early_ms = late_ms(60);
+        assert!(early_ms > f64::from(stalled) * 19.0, "{early_ms} ms");
+        let late_ms = late_ms(back + 199);
+        assert!(late_ms <= 20.1, "{stalled} frames: {late_ms} ms late");
+    }
+}
+
+/// A source in real time that always has `waiting` frames queued, while nobody sends for `stopped`
+/// frames: how late it is in the end, and how late it was before.
+fn delays_when_we_are_stopped_ms(waiting: u32, stopped: u32) -> [f64; 2] {
+    let mut track = Track::new(1);
+    let end = 50 + stopped + 250;
+    for n in 0..end {
+        // Its packets wait meanwhile where the network left them, and come at once.
+        if !(50..50 + stopped).contains(&n) {
+            let now_ms = f64::from(n) * 20.0 + 1.0;
+            if n == 50 + stopped {
+                track.now_ms = now_ms;
+                track.poll();
+            }
+            track.run_to(now_ms);
+            if n == 0 {
+                track.play(20.0 * f64::from(waiting));
+            }
+        }
+        track.play(20.0);
+    }
+    track.run_to(60_000.0);
+    let media = track.media();
+    assert_eq!(media.len() as u32, end + waiting);
+    [49 + waiting, end + waiting - 1].map(|n| media[n as usize].0 - f64::from(n - waiting) * 20.0)
+}
+
+#[test]
+fn a_live_source_is_not_late_for_good_after_we_were_stopped_ourselves() {
+    for waiting in [0, 1, 8] {
+        for stopped in [5, 15, 40, 75, 100] {
+            let [before_ms, after_ms] = delays_when_we_are_stopped_ms(waiting, stopped);
+            assert!(
+                after_ms <= before_ms + 20.1,
+                "{waiting} waiting, {stopped} frames: {after_ms} ms late, {before_ms} before"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_follows_a_pause_that_was_meant_is_paced_from_beginning_to_end() {
-    for (back_ms, clears) in [(1_700.0, false), (5_000.0, false), (650.0, true)] {
-        let delays_ms = delays_after_a_pause_ms(back_ms, clears);
+    for (back_ms, at_once, clears) in [
+        (1_700.0, 10, false),
+        (1_700.0, 40, false),
+        (1_700.0, 80, false),
+        (5_000.0, 10, false),
+        (5_000.0, 150, false),
+        (650.0, 10, true),
+        (1_700.0, 65, true),
+    ] {
+        let delays_ms = delays_after_a_pause_ms(back_ms, at_once, clears);
+        let paced_ms = 20.0 * at_once as f64 - 50.0;
         assert!(
-            delays_ms.iter().all(|&delay_ms| delay_ms > 150.0),
-            "back at {back_ms} ms: {delays_ms:?}"
+            delays_ms.iter().all(|&delay_ms| delay_ms >= paced_ms),
+            "back at {back_ms} ms with {at_once} frames: {delays_ms:?}"
         );
     }
 }
