@@ -99,6 +99,7 @@ async def test_goodbyes_are_taken_there() -> None:
         bye = {"type": "bye", "sdp": "v=0", "webrtc_id": "me"}
         answer = (await client.post(url, json=bye)).json()
         assert answer["meta"]["error"] == "unknown_connection"
+        assert (await client.post(url, json={**bye, "type": "offer"})).status_code == 400
         assert (await client.post(url, content=b"no JSON")).status_code == 422
         for method, path in (("GET", url), ("POST", f"http://{page}/fastrtc/guess")):
             assert (await client.request(method, path)).status_code in (404, 405)

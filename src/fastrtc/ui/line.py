@@ -117,11 +117,14 @@ class Line:
         routes = app.router.routes
         if not any(getattr(route, "path", None) == f"/{path}" for route in routes):
             routes.insert(0, WebSocketRoute(f"/{path}", self._serve_socket))
-            routes.insert(0, Route(f"/{path}", self._take_post, methods=["POST"]))
+            routes.insert(0, Route(f"/{path}", self._take_goodbye, methods=["POST"]))
         return path
 
-    async def _take_post(self, request: Request) -> JSONResponse:
-        return JSONResponse(await self.offer(await read_body(request), request))
+    async def _take_goodbye(self, request: Request) -> JSONResponse:
+        body = await read_body(request)
+        if body.type != "bye":
+            raise HTTPException(400, f"only goodbyes are taken here, received {body.type!r}")
+        return JSONResponse(await self.offer(body, request))
 
     async def _serve_socket(self, websocket: WebSocket) -> None:
         core = self.ready_core
