@@ -101,7 +101,7 @@ def test_the_camera_and_its_numbers_fit_on_a_phone(chromium: Chromium, demo_url:
         await visitor.wait_received("video", "framesDecoded", 10)
         await visitor.wait_for_number("Edges", "value > 0")
         rates = page.locator(".rates:visible")
-        for part in (r"\d+ per second", r"\d+ ms old", r"\d+ kbit/s"):
+        for part in (r"\d+ pictures per second", r"\d+ ms old", r"\d+ kbit/s"):
             await rates.filter(has_text=re.compile(part)).wait_for()
         await visitor.stop()
         assert visitor.errors == []
