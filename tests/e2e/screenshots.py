@@ -2,6 +2,7 @@
 
 cd tests
 python -m e2e.screenshots FOLDER   # all: each layout, wide and on a phone, light and dark
+python -m e2e.screenshots FOLDER --only video-   # those with this in their names
 python -m e2e.screenshots --docs   # those of docs/gradio.md, into docs/
 """
 
@@ -73,6 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--docs", action="store_true", help="only those of docs/gradio.md")
+    parser.add_argument("--only", default="", help="a part of the names of those to take")
     options = parser.parse_args()
     if (options.folder is None) is not options.docs:
         parser.error("name a folder, or say --docs")
@@ -89,6 +91,8 @@ def main() -> None:
     try:
         with Server("e2e.apps.pages:app") as server:
             for name, (layout, size, theme) in shots.items():
+                if options.only not in name:
+                    continue
                 target = folder / f"{name}.png"
 
                 async def visit(

@@ -207,7 +207,8 @@ export class View {
   count(statistics) {
     if (this.hasPicture) this.rates.textContent = inOneLine(statistics);
     const shown = NUMBERS.flatMap(([key, name, write]) => {
-      const value = statistics[key] ?? null;
+      const isOurs = this.hasSound || key !== "frames_dropped";
+      const value = isOurs ? (statistics[key] ?? null) : null;
       return value === null ? [] : [make("div", {}, make("dt", {}, name), make("dd", {}, write(value)))];
     });
     this.numbers.replaceChildren(...shown);
