@@ -150,7 +150,7 @@ class Tab:
         ``ClientOptions``."""
         return Dialled(self, self.call("dial", options))
 
-    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
         """Asks again and again until the condition holds.
 
         Raises:

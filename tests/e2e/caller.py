@@ -16,7 +16,7 @@ from tracks import frames_of
 
 RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
-CONNECT_S = 10.0
+CONNECT_S = 15.0
 AUDIBLE = 200
 """Loudness (RMS) above which a frame counts as sound; silence decodes to next to nothing."""
 
@@ -54,7 +54,7 @@ async def post(url: str, body: Any) -> httpx.Response:
         return await http.post(f"{url}/webrtc/offer", content=content)
 
 
-async def until(holds: Callable[[], Awaitable[Any]], within_s: float = 5.0) -> None:
+async def until(holds: Callable[[], Awaitable[Any]], within_s: float = 15.0) -> None:
     """Asks again and again until the answer is true; TimeoutError when it never is."""
     async with asyncio.timeout(within_s):
         while True:

@@ -1,5 +1,6 @@
 """Runs an app under uvicorn in a process of its own, as a user does. Knows nothing of browsers."""
 
+import itertools
 import os
 import signal
 import socket
@@ -8,20 +9,27 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 TESTS = Path(__file__).resolve().parents[1]
 START_S = 60.0
 STOP_S = 10.0
+PORTS = range(12_000, 32_000)
+"""Below those that systems give to clients, so that none takes a port before its server does."""
+_FIRST = 97 * os.getpid() % len(PORTS)
+_ports = itertools.cycle([*PORTS[_FIRST:], *PORTS[:_FIRST]])
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port that nobody on this machine's loopback address uses."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody on this machine uses, and that this process has not given out lately."""
+    for _ in PORTS:
+        port = next(_ports)
+        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise RuntimeError(f"all ports from {PORTS.start} to {PORTS.stop - 1} are in use")
 
 
 def wait_for_port(port: int, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> bool:

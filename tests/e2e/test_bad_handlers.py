@@ -13,6 +13,7 @@ from e2e.stations import call, state, until_free, until_no_peer
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
+@pytest.mark.together
 @pytest.mark.parametrize(
     ("name", "error"),
     [
@@ -49,16 +50,18 @@ async def test_what_a_handler_does_wrong_is_told_once_and_hurts_nobody_else(
     assert found[1] in printed
 
 
+@pytest.mark.together
 async def test_a_handler_that_fails_every_time_ends_its_own_session(stations: Server) -> None:
     caller = await Caller(f"{stations.url}/raises-in-receive").connect()
     message = await caller.told("end_stream")
     assert message["data"] == "receive failed 100 times in a row"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await caller.closed.wait()
     await caller.hang_up()
     await until_free(stations, "raises-in-receive")
 
 
+@pytest.mark.together
 async def test_a_handler_that_raises_in_shutdown_holds_nothing(stations: Server) -> None:
     before = len(stations.log)
     caller = await Caller(f"{stations.url}/raises-in-shutdown").connect()
@@ -69,6 +72,7 @@ async def test_a_handler_that_raises_in_shutdown_holds_nothing(stations: Server)
     assert stations.log[before:].count("Traceback (most recent call last)") == 1
 
 
+@pytest.mark.together
 async def test_a_handler_that_raises_in_copy_takes_no_slot(
     stations: Server, offer_sdp: str
 ) -> None:
@@ -79,6 +83,7 @@ async def test_a_handler_that_raises_in_copy_takes_no_slot(
     await until_no_peer(stations)
 
 
+@pytest.mark.together
 async def test_a_handler_that_blocks_for_ever_holds_nobody_up(stations: Server) -> None:
     """Pitfall 42."""
     async with call(stations):

@@ -26,26 +26,29 @@ def test_a_call_goes_through_its_states_and_is_heard(tab: Tab) -> None:
     assert report["states"] == ["asking", "connecting", "live"]
     assert 0 < report["connectMs"] < 5000
     original = sound.speech("austen-0880.wav")
-    heard = sound.to_sound(call.record(2 * len(original) / sound.RATE_HZ + 1))
-    assert sound.compare(original, heard).dropouts == 0
+    heard = sound.to_sound(call.record(sound.loop_s(original)))
+    assert sound.compare_loop(original, heard).dropouts == 0
     call.hang_up()
     assert call.report()["state"] == "closed"
     assert call.report()["reason"] == ""
 
 
+@pytest.mark.together
 def test_messages_go_both_ways(tab: Tab) -> None:
     call = tab.dial()
     tab.wait_for(lambda: call.send({"ask": "what"}))
     tab.wait_for(lambda: {"heard": {"ask": "what"}} in call.report()["messages"])
 
 
+@pytest.mark.together
 def test_the_servers_goodbye_is_told_as_it_was_said(tab: Tab) -> None:
     call = tab.dial()
     tab.wait_for(lambda: call.send("bye"))
-    report = call.wait("closed", 5)
+    report = call.wait("closed", 15)
     assert report["reason"] == "It was a pleasure."
 
 
+@pytest.mark.together
 def test_a_refusal_is_told_in_words(chromium: Chromium, serve: Serve, open_tab: OpenTab) -> None:
     server = serve("echo", ECHO_LIMIT="1")
     open_tab(server.url).dial()
@@ -53,6 +56,7 @@ def test_a_refusal_is_told_in_words(chromium: Chromium, serve: Serve, open_tab: 
         open_tab(server.url).dial()
 
 
+@pytest.mark.together
 def test_a_server_that_is_not_there_is_told_in_words(tab: Tab) -> None:
     with pytest.raises(PlaywrightError, match="The server refused the call"):
         tab.dial(url="/nowhere")

@@ -87,6 +87,7 @@ def test_statistics_are_those_of_the_call(tab: Tab) -> None:
     assert seen["videoFps"] is None
 
 
+@pytest.mark.together
 def test_inputs_are_answered_and_outputs_come(serve: Serve, open_tab: OpenTab) -> None:
     tab = open_tab(serve("conversant", CONVERSANT_STUN="stun:127.0.0.1:9").url)
     call = tab.dial()
@@ -106,6 +107,7 @@ def test_inputs_are_answered_and_outputs_come(serve: Serve, open_tab: OpenTab) -
     tab.wait_for(lambda: call.run("(client) => client.got") == [["héllo"], "end"])
 
 
+@pytest.mark.together
 def test_who_leaves_the_page_leaves_the_call(serve: Serve, open_tab: OpenTab) -> None:
     server = serve("conversant")
 
@@ -122,6 +124,7 @@ def test_who_leaves_the_page_leaves_the_call(serve: Serve, open_tab: OpenTab) ->
         tab.wait_for(lambda: sessions() == [])
 
 
+@pytest.mark.together
 def test_why_there_is_no_microphone_is_told(tab: Tab) -> None:
     script = """async (name) => {
       const refuse = async () => { throw new DOMException("no", name); };

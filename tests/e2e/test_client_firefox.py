@@ -8,8 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from e2e.firefox import Firefox
 from e2e.server import Server
+
+pytestmark = pytest.mark.together
 
 START = """async () => {
   const { Client, listDevices } = await import("/client/fastrtc.js");

@@ -18,7 +18,7 @@ from e2e.testimony import account, wait_for_life
 
 Serve = Callable[..., Server]
 ORIGINAL = sound.speech(SPEECH)
-LONG_ENOUGH_S = 2 * len(ORIGINAL) / sound.RATE_HZ + 1
+LONG_ENOUGH_S = sound.loop_s(ORIGINAL)
 
 
 @pytest.fixture(params=[AIORTC, LIBWEBRTC], ids=["aiortc", "libwebrtc"])
@@ -36,7 +36,7 @@ async def test_speech_and_messages_come_back_and_a_goodbye_ends_it(
     server = serve("witness")
     talker = Talker(server.url, library)
     await talker.connect()
-    fidelity = sound.compare(ORIGINAL, await talker.hear(LONG_ENOUGH_S))
+    fidelity = sound.compare_loop(ORIGINAL, await talker.hear(LONG_ENOUGH_S))
     assert fidelity.dropouts == 0, fidelity
     assert fidelity.median > 0.9, fidelity
 
@@ -46,7 +46,7 @@ async def test_speech_and_messages_come_back_and_a_goodbye_ends_it(
     await talker.until(lambda: "heard: grüß Gott 🎙" in talker.texts)
 
     await talker.hang_up()
-    life = wait_for_life(server.url, talker.id, lambda life: life["state"] == "closed", 3)
+    life = wait_for_life(server.url, talker.id, lambda life: life["state"] == "closed", 10)
     assert life["close_reason"] == "the client closed the connection"
     wait_for_life(server.url, talker.id, lambda life: life["shutdowns"] == 1)
     assert account(server.url, talker.id)["sessions"] == 0
@@ -62,7 +62,7 @@ async def test_audio_that_comes_by_renegotiation(serve: Serve, library: str) -> 
 
     talker.add_speech()
     assert "m=audio" in await talker.negotiate()
-    fidelity = sound.compare(ORIGINAL, await talker.hear(LONG_ENOUGH_S))
+    fidelity = sound.compare_loop(ORIGINAL, await talker.hear(LONG_ENOUGH_S))
     assert fidelity.dropouts == 0, fidelity
     assert fidelity.median > 0.9, fidelity
     talker.channel.send("now with sound")
@@ -90,7 +90,7 @@ def test_chromium_adds_its_microphone_to_a_data_channel(
     answer: Any = chromium.run(tab.page.evaluate(add_microphone, call.id))
     assert "m=audio" in answer["sdp"], answer
     wait_for_life(server.url, call.id, lambda life: life["samples"] > 0)
-    fidelity = sound.compare(ORIGINAL, sound.to_sound(call.record(LONG_ENOUGH_S)))
+    fidelity = sound.compare_loop(ORIGINAL, sound.to_sound(call.record(LONG_ENOUGH_S)))
     assert fidelity.dropouts == 0, fidelity
     assert fidelity.median > 0.9, fidelity
 
@@ -112,11 +112,11 @@ def test_a_client_that_vanishes_is_noticed_after_6_s_and_let_go_after_30_more(
         finally:
             client.kill()
     began_s = time.monotonic()
-    wait_for_life(server.url, webrtc_id, lambda life: life["state"] == "disconnected", 10)
-    assert time.monotonic() - began_s == pytest.approx(6, abs=1.5)
+    wait_for_life(server.url, webrtc_id, lambda life: life["state"] == "disconnected")
+    assert 4.5 < time.monotonic() - began_s < 10
     held = account(server.url, webrtc_id)
     assert (held["sessions"], held["handlers"][0]["shutdowns"]) == (1, 0)
-    wait_for_life(server.url, webrtc_id, lambda life: life["state"] == "closed", 40)
-    assert time.monotonic() - began_s == pytest.approx(36, abs=3)
+    wait_for_life(server.url, webrtc_id, lambda life: life["state"] == "closed", 50)
+    assert 33 < time.monotonic() - began_s < 42
     wait_for_life(server.url, webrtc_id, lambda life: life["shutdowns"] == 1)
     assert account(server.url, webrtc_id)["sessions"] == 0

@@ -63,8 +63,8 @@ def candidates(call: Call, kind: str) -> list[str]:
 
 
 def assert_speech_comes_back(call: Call) -> None:
-    heard = sound.to_sound(call.record(2 * len(ORIGINAL) / sound.RATE_HZ + 1))
-    fidelity = sound.compare(ORIGINAL, heard)
+    heard = sound.to_sound(call.record(sound.loop_s(ORIGINAL)))
+    fidelity = sound.compare_loop(ORIGINAL, heard)
     assert fidelity.dropouts <= 1, f"{fidelity}; {call.report()['inbound']}"
     assert fidelity.median > 0.9, fidelity
 
@@ -96,6 +96,7 @@ def test_turn_alone(serve: Serve, open_tab: OpenTab, coturn: Coturn, transport: 
     assert_speech_comes_back(call)
 
 
+@pytest.mark.together
 def test_a_server_reflexive_candidate(serve: Serve, open_tab: OpenTab, coturn: Coturn) -> None:
     udp_port = free_port(socket.SOCK_DGRAM)
     server = serve(
@@ -113,6 +114,7 @@ def test_a_server_reflexive_candidate(serve: Serve, open_tab: OpenTab, coturn: C
     wait_for_life(server.url, call.id, lambda life: life["samples"] > sound.RATE_HZ)
 
 
+@pytest.mark.together
 def test_a_callable_is_asked_for_each_connection(
     serve: Serve, open_tab: OpenTab, coturn: Coturn
 ) -> None:
@@ -172,6 +174,7 @@ def shy_chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chromium]:
     chromium.close()
 
 
+@pytest.mark.together
 def test_mdns_candidates_of_a_page_without_permissions(
     shy_chromium: Chromium, serve: Serve
 ) -> None:

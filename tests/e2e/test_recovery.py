@@ -62,8 +62,8 @@ def call(line: Line) -> Iterator[Call]:
 
 
 def assert_speech_comes_back(call: Call) -> None:
-    heard = sound.to_sound(call.record(2 * len(ORIGINAL) / RATE_HZ + 1))
-    fidelity = sound.compare(ORIGINAL, heard)
+    heard = sound.to_sound(call.record(sound.loop_s(ORIGINAL)))
+    fidelity = sound.compare_loop(ORIGINAL, heard)
     assert fidelity.dropouts <= 1, fidelity
     assert fidelity.median > 0.9, fidelity
 
@@ -71,7 +71,7 @@ def assert_speech_comes_back(call: Call) -> None:
 def our_delay_ms(call: Call) -> float:
     """The round trip without the time in the browser's jitter buffer, which forgets slowly."""
     before = call.report()["inbound"]
-    both = sound.to_sound(call.compare(4))
+    both = sound.to_sound(call.compare(3.5))
     after = call.report()["inbound"]
     length = round(2.2 * RATE_HZ)
     start = RATE_HZ // 2
@@ -108,6 +108,7 @@ def test_the_delay_is_back_after_two_seconds(
     assert our_delay_ms(call) <= LATEST_MS
 
 
+@pytest.mark.patient
 def test_the_handlers_clock_runs_on_through_loss(line: Line, call: Call) -> None:
     line.network.set("up", loss=0.2)
     one = account(line.url, call.id)
@@ -126,9 +127,9 @@ def test_an_ice_restart_after_12_s_without_network_goes_on_with_the_same_handler
 ) -> None:
     line.network.set(outage=True)
     began_s = time.monotonic()
-    wait_for_life(line.url, call.id, lambda life: life["state"] == "disconnected", 8)
-    assert time.monotonic() - began_s == pytest.approx(6, abs=1.5)
-    time.sleep(began_s + 12 - time.monotonic())
+    wait_for_life(line.url, call.id, lambda life: life["state"] == "disconnected")
+    assert 4.5 < time.monotonic() - began_s < 10
+    time.sleep(max(0.0, began_s + 12 - time.monotonic()))
     line.network.rebind()
     line.network.set(outage=False)
     answer = call.restart_ice()
@@ -139,7 +140,6 @@ def test_an_ice_restart_after_12_s_without_network_goes_on_with_the_same_handler
         line.url,
         call.id,
         lambda life: life["state"] == "live" and life["samples"] > heard_before,
-        5,
     )
     assert (resumed["starts"], resumed["shutdowns"]) == (1, 0)
     call.send("still there?")
