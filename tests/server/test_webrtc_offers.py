@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -101,6 +102,17 @@ async def serve(house: House) -> AsyncIterator[House]:
 async def house(request: pytest.FixtureRequest) -> AsyncIterator[House]:
     async for house in serve(House(Stream(request.param(), modality="audio"))):
         yield house
+
+
+async def test_no_server_outside_is_asked_for_an_address(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pitfall 31: none is configured, so that nobody waits for one."""
+    with caplog.at_level(logging.WARNING, "fastrtc"):
+        answer = (await house.caller().offer("audio")).json()["sdp"]
+    kinds = re.findall(r"a=candidate:.* typ (\w+)", answer)
+    assert set(kinds) == {"host"}, answer
+    assert "gave no address" not in caplog.text
 
 
 async def test_an_echo_and_a_slot_that_comes_back(house: House) -> None:
