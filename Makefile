@@ -11,6 +11,7 @@ TSC    := .tools/node_modules/.bin/tsc
 REACT  := .tools/node_modules/react-dom/package.json
 PIPECAT := .tools/pipecat/.installed
 NPM    := npm install --silent --no-audit --no-fund --no-package-lock --prefix .tools
+CARGO_TOOLS := cargo build --workspace --bins --release --quiet
 RUST   := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -18,23 +19,29 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_QUIET := 1
 unexport PYTHONPATH
 
-.PHONY: demo test test-rust test-python check check-python check-rust check-client bench setup clean
+.PHONY: demo test test-rust test-python tools check check-python check-rust check-client bench setup clean
 
 demo: setup
 	@GRADIO_ANALYTICS_ENABLED=False $(BIN)/python examples/demo/app.py --host $(HOST) --port $(PORT)
 
-test: check test-rust test-python
+# Compilers have the processors while packages are fetched; tests have the machine to themselves.
+test:
+	@$(MAKE) --no-print-directory --jobs 2 tools check
+	@$(MAKE) --no-print-directory test-rust test-python
 
-# Without the border to Python, so that no libpython is linked.
+# Without the border to Python, so that no libpython is linked, but with its dependency: all that
+# the extension was built from can be used again.
 test-rust: setup .tools/browser
-	@$(NICE) cargo test --workspace --release --no-default-features --quiet
+	@PYO3_BUILD_EXTENSION_MODULE=1 $(NICE) cargo test --workspace --release --quiet \
+		--no-default-features --features fastrtc-core/pyo3
+
+tools: setup .tools/browser $(TSC) $(REACT) $(PIPECAT)
 
 test-python: setup .tools/browser $(REACT) $(PIPECAT)
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(NICE) cargo build --release --quiet --package fastrtc-load
-	@$(NICE) cargo build --release --quiet --package fastrtc-netem
+	@$(NICE) $(CARGO_TOOLS)
 	@$(BIN)/python -m pytest -m "not e2e" --numprocesses 2
 	@$(BIN)/python -m pytest -m "e2e and together" --numprocesses 2 --dist loadfile
 	@$(BIN)/python -m pytest -m patient --numprocesses 3
@@ -48,20 +55,20 @@ check-python: setup
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 
-check-rust: .tools/toolchain
+check-rust: setup
 	@cargo fmt --all --check
-	@$(NICE) cargo clippy --workspace --all-targets --release --quiet -- -D warnings
+	@PYO3_BUILD_EXTENSION_MODULE=1 $(NICE) cargo clippy --workspace --all-targets --release --quiet -- -D warnings
 
 check-client: $(TSC)
 	@$(TSC) --project src/fastrtc/ui/client/jsconfig.json
 
 bench: setup .tools/browser
-	@$(NICE) cargo build --release --quiet --package fastrtc-load
+	@$(NICE) $(CARGO_TOOLS)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 setup: $(VENV)/.built
 
-# The virtualenv with what building needs; maturin installs the rest with the package.
+# The virtualenv with what building needs.
 $(VENV)/.created: | .tools/toolchain
 	@"$(PYTHON)" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "please install Python 3.11 or newer with its venv module (Debian: python3-venv)" >&2; exit 1; }
@@ -69,10 +76,21 @@ $(VENV)/.created: | .tools/toolchain
 	@$(BIN)/python -m pip install --quiet 'maturin>=1.9,<2' 'cmake>=3.20'
 	@touch $@
 
-# The package, editable, its extension built in release, with the tools for developing it.
-$(VENV)/.built: pyproject.toml $(RUST) | $(VENV)/.created
-	@echo "building the media plane and installing fastrtc into $(VENV) (minutes the first time)"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(NICE) $(BIN)/maturin develop --release --quiet --extras dev
+# What the package needs, and the tools for developing it.
+$(VENV)/.requirements: pyproject.toml | $(VENV)/.created
+	@echo "installing what fastrtc needs into $(VENV)"
+	@$(BIN)/python .ci/requirements dev > $(VENV)/requirements.txt
+	@$(BIN)/python -m pip install --quiet --requirement $(VENV)/requirements.txt
+	@touch $@
+
+$(VENV)/.extension: pyproject.toml $(RUST) | $(VENV)/.created
+	@echo "building the media plane (minutes the first time)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(NICE) $(BIN)/maturin develop --profile release --quiet --skip-install
+	@touch $@
+
+# The package, editable.
+$(VENV)/.built: $(VENV)/.extension $(VENV)/.requirements
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(NICE) $(BIN)/maturin develop --profile release --quiet
 	@touch $@
 
 .tools/toolchain:
@@ -91,7 +109,7 @@ $(TSC):
 	@touch $@
 
 # For examples/react, whose page has it from a CDN otherwise.
-$(REACT):
+$(REACT): | $(TSC)
 	@.ci/system-packages npm=npm
 	@$(NPM) react@19 react-dom@19
 	@touch $@

@@ -2,10 +2,10 @@
 
 import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from e2e.programs import REPOSITORY, program
+
 SPEECH = REPOSITORY / "tests" / "data" / "austen-0870.wav"
 
 
@@ -20,12 +20,7 @@ def start_load(
         seconds: how long they last once all are connected.
         options: further options of the client, such as ``starts_per_s=100``.
     """
-    subprocess.run(
-        ["cargo", "build", "--release", "--quiet", "--package", "fastrtc-load"],
-        cwd=REPOSITORY,
-        check=True,
-    )
-    command = [REPOSITORY / "target" / "release" / "fastrtc-load"]
+    command = [program("fastrtc-load")]
     arguments = {"url": f"{url}/webrtc/offer", "sessions": sessions, "seconds": seconds, **options}
     for name, value in {"speech": SPEECH, "warm-up": 0, **arguments}.items():
         command += [f"--{name.replace('_', '-')}", str(value)]

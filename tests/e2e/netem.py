@@ -2,20 +2,10 @@
 
 import json
 import subprocess
-from functools import cache
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@cache
-def _built() -> Path:
-    """The proxy's program, brought up to date once."""
-    command = ["cargo", "build", "--release", "--quiet", "--package", "fastrtc-netem"]
-    subprocess.run(command, cwd=REPOSITORY, check=True)
-    return REPOSITORY / "target" / "release" / "fastrtc-netem"
+from e2e.programs import program
 
 
 class BadNetwork:
@@ -28,7 +18,7 @@ class BadNetwork:
     def __init__(self, target_port: int, seed: int = 1) -> None:
         self._process = subprocess.Popen(
             [
-                str(_built()),
+                str(program("fastrtc-netem")),
                 "--target",
                 f"127.0.0.1:{target_port}",
                 "--seed",

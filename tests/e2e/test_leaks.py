@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from e2e.load import REPOSITORY, result, start_load
+from e2e.load import result, start_load
+from e2e.programs import REPOSITORY
 from e2e.server import Server
 
 CALLS_PER_BATCH = 50
@@ -21,8 +22,9 @@ OFFER = (REPOSITORY / "rust/tests/offers/aiortc.sdp").read_text()
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server("e2e.apps.stations:app", {"CONNECT_TIMEOUT_S": "2"}) as running:
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Its parameter is how long a client may take to connect."""
+    with Server("e2e.apps.stations:app", {"CONNECT_TIMEOUT_S": request.param}) as running:
         yield running
 
 
@@ -67,6 +69,7 @@ def holdings(held: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.together
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
+@pytest.mark.parametrize("server", ["20"], indirect=True)
 def test_a_thousand_calls_leave_nothing_behind(server: Server) -> None:
     before: dict[str, Any] = {}
     for batch in range(BATCHES):
@@ -74,7 +77,7 @@ def test_a_thousand_calls_leave_nothing_behind(server: Server) -> None:
             before = settled(server)
         load = start_load(f"{server.url}/echo", CALLS_PER_BATCH, 0.2, starts_per_s=200)
         assert result(load)["sum"]["connected"] == CALLS_PER_BATCH
-        until(lambda: not state(server)["sessions"]["echo"], 5)
+        until(lambda: not state(server)["sessions"]["echo"], 15)
     after = settled(server)
     assert after["shutdowns"] == {"Echo": BATCHES * CALLS_PER_BATCH}
     assert holdings(after) == holdings(before)
@@ -85,6 +88,7 @@ def test_a_thousand_calls_leave_nothing_behind(server: Server) -> None:
 
 @pytest.mark.patient
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts in /proc")
+@pytest.mark.parametrize("server", ["2"], indirect=True)
 def test_clients_that_never_connect_leave_nothing_behind(server: Server) -> None:
     with httpx.Client(trust_env=False) as http:
 
