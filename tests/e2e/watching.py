@@ -23,6 +23,7 @@ class VideoCall:
         flipped: whether the server turns pictures upside down.
         alone: send to another peer of the page, with no server between.
         id: the call's name; None for a random one.
+        client: options of the shipped client, which then makes the call.
         camera: "width", "height", "fps".
     """
 
@@ -36,6 +37,7 @@ class VideoCall:
         flipped: bool = False,
         alone: bool = False,
         id: str | None = None,  # noqa: A002
+        client: dict[str, Any] | None = None,
         **camera: int,
     ) -> None:
         self._tab = tab
@@ -49,7 +51,10 @@ class VideoCall:
             "id": id,
             "camera": {"width": 640, "height": 480, "fps": 30, **camera},
         }
-        made = self._call("connect", options)
+        if client is None:
+            made = self._call("connect", options)
+        else:
+            made = self._call("dial", client, options)
         self.id: str = made["id"]
         self.answer: dict[str, Any] = made["answer"]
 

@@ -128,11 +128,15 @@ class Eye {
       const at = performance.now();
       const bytes = new Uint8Array(frame.allocationSize());
       const [luma] = await frame.copyTo(bytes);
-      const { codedWidth, visibleRect } = frame;
+      const { codedWidth, visibleRect, format } = frame;
       const [width, height] = (this.size = [visibleRect?.width ?? codedWidth, visibleRect?.height ?? 0]);
       frame.close();
-      /** @param {number} x @param {number} y */
-      const at_ = (x, y) => bytes[luma.offset + (this.flipped ? height - 1 - y : y) * luma.stride + x];
+      /** Brightness; a canvas' pictures are grey in RGB, and that brightness from 0 to 255.
+       * @param {number} x @param {number} y */
+      const at_ = (x, y) => {
+        const from = luma.offset + (this.flipped ? height - 1 - y : y) * luma.stride;
+        return format?.startsWith("I") || format === "NV12" ? bytes[from + x] : 16 + (bytes[from + 4 * x] * 219) / 255;
+      };
       const scale = this.camera ? height / this.camera.height : 1;
       let number = 0;
       for (let bit = 0; bit < BITS; bit++) {
@@ -310,10 +314,59 @@ class Alone extends VideoCall {
   }
 }
 
+/** A call of the shipped client, made by harness.js, with the camera here in place of the browser's. */
+class DialledVideo {
+  /** @param {object} options the client's @param {VideoCallOptions} own */
+  constructor(options, { camera, flipped }) {
+    this.options = options;
+    this.flipped = flipped;
+    this.camera = new Camera(camera);
+    const { mediaDevices } = navigator;
+    const real = mediaDevices.getUserMedia.bind(mediaDevices);
+    mediaDevices.getUserMedia = async (wanted) => {
+      const microphone = wanted?.audio ? (await real({ audio: wanted.audio })).getTracks() : [];
+      return new MediaStream([...microphone, this.camera.track]);
+    };
+  }
+
+  async connect() {
+    const { harness } = /** @type {any} */ (window);
+    this.id = await harness.dial({ video: true, ...this.options });
+    this.client = harness.client(this.id);
+    this.eye = new Eye(this.client.remote.getVideoTracks()[0], this.camera, this.flipped);
+    return { id: this.id, answer: {} };
+  }
+
+  async report() {
+    return {
+      state: this.client.state,
+      transport: this.client.transport,
+      statistics: await this.client.stats(),
+      heard: this.client.levels().heard,
+      made: this.camera.madeAt.length,
+      seen: this.eye?.seen ?? [],
+      size: this.eye?.size ?? [0, 0],
+    };
+  }
+
+  /** @param {VideoCallOptions["camera"]} options */
+  async replace(options) {
+    this.camera.stop();
+    this.camera = new Camera(options);
+    await this.client.link.replaceTrack(this.camera.track);
+    if (this.eye) this.eye.camera = this.camera;
+  }
+
+  close() {
+    this.client.close();
+    this.camera.stop();
+  }
+}
+
 /** @param {number} ms */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** @type {Map<string, VideoCall>} */
+/** @type {Map<string, VideoCall | DialledVideo>} */
 const videoCalls = new Map();
 
 const watching = {
@@ -322,6 +375,13 @@ const watching = {
     const made = options.alone ? new Alone(options) : new VideoCall(options);
     videoCalls.set(made.id, made);
     return made.connect();
+  },
+  /** @param {object} options the client's @param {VideoCallOptions} own */
+  async dial(options, own) {
+    const made = new DialledVideo(options, own);
+    const { id, answer } = await made.connect();
+    videoCalls.set(id, made);
+    return { id, answer };
   },
   /** @param {string} id */
   report: (id) => videoCalls.get(id)?.report(),
