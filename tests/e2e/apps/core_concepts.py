@@ -6,11 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
-from core_concepts import FRONTEND, INPUT_HOOK, LIMITS, OUTPUT_HOOK, video_snippet
-from fastrtc import Stream
+from core_concepts import FRONTEND, INPUT_HOOK, OUTPUT_HOOK, video_snippet
 
 ROUTE = FRONTEND.index("# Serve a custom frontend")
 
@@ -27,14 +25,10 @@ for snippet in (video_snippet(1), INPUT_HOOK, OUTPUT_HOOK):
     exec(snippet, detection)
 # Of the last one only what it adds, for its own stream has no handler.
 exec(FRONTEND.splitlines()[0] + "\n" + FRONTEND[ROUTE:], detection)
-app = gr.mount_gradio_app(detection["app"], detection["stream"].ui, path="/ui")
-
-limits: dict[str, Any] = {"Stream": Stream, "handler": lambda image: np.flip(image, axis=1)}
-exec(LIMITS, limits)
-gr.mount_gradio_app(app, limits["stream"].ui, path="/limits")
+app = detection["app"]
 
 
 @app.get("/sessions")
 def sessions() -> dict[str, int]:
-    """How many live sessions each stream has."""
-    return {"ui": len(detection["stream"].sessions), "limits": len(limits["stream"].sessions)}
+    """How many live sessions the stream has."""
+    return {"ui": len(detection["stream"].sessions)}
