@@ -8,6 +8,9 @@ use std::time::Duration;
 use client::{Call, Condition};
 use str0m_netem::{GilbertElliot, Probability, RandomLoss};
 
+/// libwebrtc takes reports that are further apart for ones of another track's time.
+const JUMP_TICKS: f64 = (1 << 25) as f64;
+
 fn random_loss(percent: f32) -> Condition {
     Condition::default().loss(RandomLoss::new(Probability::new(percent / 100.0)))
 }
@@ -325,4 +328,44 @@ fn keyframe_requests_reach_the_other_side() {
     call.client_asks_for_keyframe();
     call.pass(Duration::from_secs(1));
     assert_eq!(call.keyframe_requests(), (1, 1));
+}
+
+#[test]
+fn late_pictures_do_not_part_them_from_their_sound() {
+    let mut call = Call::with_video(Condition::default());
+    call.connect();
+    // The handler has nothing to say at first.
+    call.pass(Duration::from_millis(2_500));
+    call.play_film(8, |number| match number {
+        // The first takes long to encode, and later the machine stalls now and then.
+        0 => Duration::from_millis(120),
+        _ if number % 15 == 0 => Duration::from_millis(250),
+        _ => Duration::from_millis(u64::from(number % 4)),
+    });
+    let reports = call.client_reports();
+    let of = |video: bool| {
+        let mine = reports.iter().filter(move |report| report.0 == video);
+        let (of_media, before): (Vec<(bool, f64, f64)>, Vec<_>) = mine.copied().partition(|report| report.2 > 0.0);
+        assert!(of_media.len() >= 7, "{reports:?}");
+        let rate_hz = if video { 90_000.0 } else { 48_000.0 };
+        assert!(!before.is_empty() && of_media[0].2 * rate_hz / 1e3 > JUMP_TICKS);
+        of_media
+            .iter()
+            .map(|(_, ntp_ms, rtp_ms)| ntp_ms - rtp_ms)
+            .collect::<Vec<_>>()
+    };
+    // Each track has its own beginning of time: what counts is that neither moves.
+    let (sound, pictures) = (of(false), of(true));
+    let spread = |all: &[f64]| {
+        all.iter().fold(f64::MIN, |most, at| most.max(*at))
+            - all.iter().fold(f64::MAX, |least, at| least.min(*at))
+    };
+    assert!(spread(&sound) < 2.0, "{sound:?}");
+    assert!(spread(&pictures) < 2.0, "{pictures:?}");
+    let first_ms = (1u64 << 30) as f64;
+    let apart_ms = (pictures[6] + first_ms / 90.0) - (sound[6] + first_ms / 48.0);
+    assert!(
+        apart_ms.abs() < 2.0,
+        "pictures {apart_ms} ms after the sound"
+    );
 }

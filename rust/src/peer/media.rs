@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use str0m::format::Codec;
-use str0m::media::{Frequency, KeyframeRequestKind, MediaData, MediaTime};
+use str0m::media::{KeyframeRequestKind, MediaData, MediaTime};
 
-use super::{Outlet, Peer, Phase};
+use super::{AUDIO_CLOCK_HZ, Outlet, Peer, Phase, VIDEO_CLOCK_HZ};
 use crate::audio::OutboundPacket;
 use crate::handover::{EncodedVideo, Event};
 
@@ -76,11 +76,11 @@ impl Peer {
         else {
             return false;
         };
-        let time = MediaTime::new(packet.rtp_time, Frequency::FORTY_EIGHT_KHZ);
+        let stamp = self.audio_clock.stamp(packet.rtp_time, now);
         let written = writer.start_of_talkspurt(packet.start_of_talkspurt).write(
             pt,
-            now,
-            time,
+            stamp.wallclock,
+            MediaTime::new(stamp.rtp_time, AUDIO_CLOCK_HZ),
             packet.payload,
         );
         if let Err(error) = &written {
@@ -100,8 +100,9 @@ impl Peer {
         else {
             return;
         };
-        let time = MediaTime::new(rtp_time, Frequency::NINETY_KHZ);
-        if let Err(error) = writer.write(pt, now, time, data) {
+        let stamp = self.video_clock.stamp(rtp_time, now);
+        let time = MediaTime::new(stamp.rtp_time, VIDEO_CLOCK_HZ);
+        if let Err(error) = writer.write(pt, stamp.wallclock, time, data) {
             self.end(&format!("sending video failed: {error}"));
         }
     }

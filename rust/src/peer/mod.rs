@@ -4,6 +4,7 @@
 //! deadline come out. After each mutation the engine is drained to its timeout, as str0m demands.
 
 mod media;
+mod send_clock;
 mod stats;
 
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::Codec;
-use str0m::media::{MediaKind, Mid};
+use str0m::media::{Frequency, MediaKind, Mid};
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 
@@ -26,6 +27,11 @@ use crate::offer::{self, Allowed, Offer};
 use crate::path::{Path, Remote};
 use crate::playout::{Playout, Speaker};
 use crate::stats::Stats;
+use send_clock::SendClock;
+
+/// RTP ticks of Opus (RFC 7587) and of video (RFC 3551, section 5) a second.
+const AUDIO_CLOCK_HZ: Frequency = Frequency::FORTY_EIGHT_KHZ;
+const VIDEO_CLOCK_HZ: Frequency = Frequency::NINETY_KHZ;
 
 /// A peer that has not connected by then is given up.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -136,6 +142,8 @@ pub struct Peer {
     path: Path,
     inbound: Inbound,
     speaker: Speaker,
+    audio_clock: SendClock,
+    video_clock: SendClock,
     rejected_datagrams: u64,
 }
 
@@ -178,6 +186,8 @@ impl Peer {
             remote_ufrag: offer.ice_ufrag.clone(),
             early_candidates: Vec::new(),
             path: Path::new(&offer.candidates),
+            audio_clock: SendClock::new(AUDIO_CLOCK_HZ.get()),
+            video_clock: SendClock::new(VIDEO_CLOCK_HZ.get()),
             rejected_datagrams: 0,
         })
     }

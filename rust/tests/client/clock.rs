@@ -85,6 +85,9 @@ impl Call {
                 Ok(Output::Event(Event::MediaData(data))) if Some(data.mid) == self.video_mid => {
                     self.client_video.push(number_of(&data.data));
                 }
+                Ok(Output::Event(Event::SenderFeedback(report))) => {
+                    self.client_reports.push(report)
+                }
                 Ok(Output::Event(Event::KeyframeRequest(_))) => self.client_keyframe_requests += 1,
                 Ok(Output::Event(Event::MediaData(data))) => {
                     self.fec.push(fec_ticks(&data.data) > 0)

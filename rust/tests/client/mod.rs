@@ -6,8 +6,9 @@ mod media;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use _core::audio::Pcm;
 use _core::audio::opus::Encoder;
 use _core::engine::{self, EngineConfig, LocalAddresses};
 use _core::handover::{Hub, Mailbox};
@@ -18,7 +19,9 @@ use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::format::Codec;
-use str0m::media::{Direction, Frequency, KeyframeRequestKind, MediaKind, MediaTime, Mid};
+use str0m::media::{
+    Direction, Frequency, KeyframeRequestKind, MediaKind, MediaTime, Mid, SenderFeedback,
+};
 use str0m::net::{Protocol, Transmit};
 use str0m::{Candidate, Rtc};
 use str0m_netem::{LossModel, Netem, NetemConfig, WithLen};
@@ -150,6 +153,7 @@ pub struct Call {
     client_video: Vec<u32>,
     server_keyframe_requests: usize,
     client_keyframe_requests: usize,
+    client_reports: Vec<SenderFeedback>,
     bitrates_bps: Vec<u64>,
     random: u64,
 }
@@ -268,6 +272,7 @@ impl Call {
             client_video: Vec::new(),
             server_keyframe_requests: 0,
             client_keyframe_requests: 0,
+            client_reports: Vec::new(),
             bitrates_bps: Vec::new(),
             random: 0x9e37_79b9_7f4a_7c15,
         };
@@ -468,6 +473,41 @@ impl Call {
             self.run(Duration::from_millis(33));
         }
         self.run(Duration::from_millis(500));
+    }
+
+    /// The server shows `seconds` of pictures, and says a tone as long, from now on. `late` tells by
+    /// how much the picture of this number leaves after its time.
+    pub fn play_film(&mut self, seconds: u32, late: impl Fn(u32) -> Duration) {
+        self.server.link().playout.push(Pcm {
+            samples: (0..48_000 * seconds)
+                .map(|at| (at % 100) as i16 * 100)
+                .collect(),
+            rate_hz: 48_000,
+            channels: 1,
+        });
+        self.command(Command::Play);
+        let began = self.now;
+        for number in 0..seconds * 30 {
+            let leaves = began + number * Duration::from_secs(1) / 30 + late(number);
+            self.run(leaves.saturating_duration_since(self.now));
+            let ticks = 123_456_789 + u64::from(number) * 3_000;
+            let frame = vp8_frame(number, 500);
+            self.command(Command::Video(frame, ticks, Codec::Vp8));
+        }
+    }
+
+    /// From the sender reports that the client got: whether each is of the video, the NTP time in
+    /// milliseconds, and the RTP time in milliseconds from any beginning.
+    pub fn client_reports(&self) -> Vec<(bool, f64, f64)> {
+        let as_ms = |report: &SenderFeedback| {
+            let info = &report.sender_info;
+            let ntp = info.ntp_time.duration_since(UNIX_EPOCH).unwrap();
+            let is_video = Some(report.mid) == self.video_mid;
+            let rate_hz = if is_video { 90_000.0 } else { 48_000.0 };
+            let rtp_ms = info.rtp_time.numer() as f64 * 1e3 / rate_hz;
+            (is_video, ntp.as_secs_f64() * 1e3, rtp_ms)
+        };
+        self.client_reports.iter().map(as_ms).collect()
     }
 
     pub fn server_asks_for_keyframe(&mut self) {
