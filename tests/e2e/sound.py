@@ -27,10 +27,6 @@ window, so a window that was lost does not find itself elsewhere."""
 VOICE_HZ = (300.0, 3400.0)
 """What is compared: below it, Opus encoders shift phases (they cut off rumble), above it they code
 noise as noise, and at an 8 kHz handler nothing is left."""
-SETTLE_S = 1.5
-"""Of the recording of a loop, before the pass that is compared: a call may have just begun."""
-TAIL_S = 0.5
-"""After it, for windows that come late."""
 ACTIVE = 0.01
 """Windows of the original below this level (RMS) are pauses and not compared."""
 
@@ -107,67 +103,26 @@ def compare(original: Sound, heard: Sound) -> Fidelity:
     Raises:
         ValueError: the recording is shorter than the original.
     """
-    original, heard = _comparable(original, heard)
-    at, correlation = _find(original, heard)
-    return _judge(original, heard, at, correlation, [at + start for start in _starts(original)])
-
-
-def compare_loop(original: Sound, heard: Sound) -> Fidelity:
-    """The same for an original that is said over and over: one pass is enough, begun anywhere.
-
-    Record ``loop_s(original)``; compared is the last pass that ends before ``TAIL_S``.
-    """
-    original, heard = _comparable(original, heard)
-    length = len(original)
-    begin = max(0, len(heard) - length - round(TAIL_S * RATE_HZ))
-    once = heard[begin : begin + length]
-    product = np.fft.irfft(np.fft.rfft(once) * np.conj(np.fft.rfft(original)), length)
-    shift = int(np.argmax(product))
-    floor = 1e-6 * length
-    energy = max(float(np.sum(once**2)), floor) * float(np.sum(original**2))
-    places = [begin + (shift + start) % length for start in _starts(original)]
-    correlation = min(float(product[shift] / np.sqrt(energy)), 1.0)
-    return _judge(original, heard, begin + shift, correlation, places)
-
-
-def loop_s(original: Sound) -> float:
-    """How long to record for :func:`compare_loop`."""
-    return SETTLE_S + len(original) / RATE_HZ + TAIL_S
-
-
-def _comparable(original: Sound, heard: Sound) -> tuple[Sound, Sound]:
     if len(heard) < len(original):
         raise ValueError(f"{len(heard)} samples were recorded, the original has {len(original)}")
-    return _voice_band(original), _voice_band(heard)
-
-
-def _starts(original: Sound) -> list[int]:
-    """Where its windows begin that are no pauses."""
-    return [
+    original, heard = _voice_band(original), _voice_band(heard)
+    at, correlation = _find(original, heard)
+    starts = [
         start
         for start in range(0, len(original) - WINDOW + 1, WINDOW)
         if _rms(original[start : start + WINDOW]) >= ACTIVE
     ]
-
-
-def _judge(
-    original: Sound, heard: Sound, at: int, correlation: float, places: list[int]
-) -> Fidelity:
-    """Compares each window with what is heard near its place, in the order of their places."""
-    starts, places = zip(
-        *sorted(zip(_starts(original), places, strict=True), key=lambda pair: pair[1]), strict=True
-    )
     reach = WANDER_STEPS * STEP
     heard = np.concatenate([np.zeros(reach), heard, np.zeros(reach + STEP)])
     similarities = []
-    for start, place in zip(starts, places, strict=True):
-        near = heard[place : place + WINDOW + 2 * reach + STEP - 1]
+    for start in starts:
+        near = heard[at + start : at + start + WINDOW + 2 * reach + STEP - 1]
         found = _similarity(original[start : start + WINDOW], near)
         similarities.append(found.reshape(-1, STEP))
     delays = _follow(np.array([similarity.max(axis=1) for similarity in similarities]))
     windows, levels = [], []
-    for start, place, similarity, delay in zip(starts, places, similarities, delays, strict=True):
-        begin = place + delay * STEP + int(np.argmax(similarity[delay]))
+    for start, similarity, delay in zip(starts, similarities, delays, strict=True):
+        begin = at + start + delay * STEP + int(np.argmax(similarity[delay]))
         windows.append(min(float(similarity[delay].max()), 1.0))
         levels.append(_softest(original[start : start + WINDOW], heard[begin : begin + WINDOW]))
     return Fidelity(at, correlation, np.array(windows), np.array(levels))

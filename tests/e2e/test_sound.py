@@ -43,45 +43,6 @@ def test_another_sound_is_not_taken_for_the_original() -> None:
     assert fidelity.dropouts > 3
 
 
-@pytest.mark.parametrize("begun_s", [0.0, 0.4, 1.1, 1.75, 2.6, 3.3])
-def test_a_loop_is_found_whole_wherever_the_recording_begins(begun_s: float) -> None:
-    original = sound.speech("austen-0880.wav")
-    whole = sound.compare(original, original)
-    begin = round(begun_s * sound.RATE_HZ)
-    heard = np.tile(0.5 * original, 4)[begin:][: round(sound.loop_s(original) * sound.RATE_HZ)]
-    fidelity = sound.compare_loop(original, heard)
-    assert len(fidelity.windows) == len(whole.windows)
-    assert fidelity.correlation > 0.999
-    assert fidelity.median > 0.999
-    assert fidelity.dropouts == 0
-
-
-@pytest.mark.parametrize("begun_s", [0.0, 0.9, 2.3])
-def test_a_hole_in_a_loop_is_a_dropout_and_a_delay_is_followed(begun_s: float) -> None:
-    original = sound.speech("austen-0880.wav")
-    loud = int(np.argmax(np.abs(original))) // sound.WINDOW * sound.WINDOW
-    holed = original.copy()
-    holed[loud + 500 : loud + 500 + sound.RATE_HZ * 80 // 1000] = 0
-    length = round(sound.loop_s(original) * sound.RATE_HZ)
-    begin = round(begun_s * sound.RATE_HZ)
-    assert sound.compare_loop(original, np.tile(holed, 4)[begin:][:length]).dropouts >= 1
-    looped = np.tile(original, 4)[begin:][:length]
-    pause = np.zeros(sound.RATE_HZ * 150 // 1000)
-    half = length * 2 // 3
-    later = np.concatenate([looped[:half], pause, looped[half:]])[:length]
-    fidelity = sound.compare_loop(original, later)
-    assert fidelity.median > 0.99
-    assert fidelity.dropouts <= 1
-
-
-def test_a_loop_of_another_sound_is_not_taken_for_the_original() -> None:
-    original = sound.speech("austen-0880.wav")
-    other = np.tile(sound.speech("go-forward.wav"), 4)
-    fidelity = sound.compare_loop(original, other[: round(sound.loop_s(original) * sound.RATE_HZ)])
-    assert fidelity.median < 0.5
-    assert fidelity.dropouts > 3
-
-
 def test_a_known_delay_is_measured() -> None:
     sent = sound.marks(5)
     late = np.concatenate([np.zeros(sound.RATE_HZ // 10), sent])[: len(sent)]
