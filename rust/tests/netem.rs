@@ -345,7 +345,8 @@ fn late_pictures_do_not_part_them_from_their_sound() {
     let reports = call.client_reports();
     let of = |video: bool| {
         let mine = reports.iter().filter(move |report| report.0 == video);
-        let (of_media, before): (Vec<(bool, f64, f64)>, Vec<_>) = mine.copied().partition(|report| report.2 > 0.0);
+        let (of_media, before): (Vec<(bool, f64, f64)>, Vec<_>) =
+            mine.copied().partition(|report| report.2 > 0.0);
         assert!(of_media.len() >= 7, "{reports:?}");
         let rate_hz = if video { 90_000.0 } else { 48_000.0 };
         assert!(!before.is_empty() && of_media[0].2 * rate_hz / 1e3 > JUMP_TICKS);
