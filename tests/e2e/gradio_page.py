@@ -203,6 +203,19 @@ class GradioPage:
         )
         return missing
 
+    async def cut_off(self) -> float:
+        """How many pixels of the picture's height are not seen."""
+        missing: float = await self.page.evaluate(
+            """(component) => {
+              const { shadowRoot } = document.querySelector(component);
+              const boxes = [".stage", ".main"].map((part) => shadowRoot.querySelector(part));
+              const [stage, main] = boxes.map((box) => box.getBoundingClientRect());
+              return Math.max(stage.top - main.top, main.bottom - stage.bottom);
+            }""",
+            self.component,
+        )
+        return missing
+
     async def overflow(self, width: int) -> int:
         """By how many pixels the page is wider than a screen."""
         await self.page.set_viewport_size({"width": width, "height": 800})

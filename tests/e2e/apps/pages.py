@@ -95,6 +95,8 @@ with gr.Blocks() as chat, gr.Tabs():
             drawn.append(kept)
 
 
+# Ours lasts as long as a call: a queue that takes one event at a time has to let others pass.
+chat.queue(default_concurrency_limit=1, max_size=20)
 app = FastAPI()
 
 
