@@ -7,23 +7,28 @@ bad network is the project's own UDP proxy. Prints Markdown tables.
 """
 
 import argparse
-import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "tests")]
 
-from e2e.browser import Chromium, Tab  # noqa: E402
-from e2e.netem import BadNetwork  # noqa: E402
-from e2e.server import Server, free_port  # noqa: E402
+from e2e.browser import Chromium  # noqa: E402
+from e2e.server import Server  # noqa: E402
+from e2e.video_line import (  # noqa: E402
+    disordered,
+    fps_of,
+    longest_gap_ms,
+    lost_share,
+    recovered_ms,
+    since,
+    stats_of,
+    video_line,
+)
 from e2e.watching import VideoCall, column  # noqa: E402
 from table import number  # noqa: E402
 
@@ -41,44 +46,10 @@ def heading(*columns: str) -> None:
     print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
 
 
-def line(*cells: str | float | None) -> None:
+def row(*cells: str | float | None) -> None:
     """One row; figures with three digits."""
     shown = [cell if isinstance(cell, str) else number(cell) for cell in cells]
     print(f"| {' | '.join(shown)} |", flush=True)
-
-
-def stats_of(server: Server, call: VideoCall) -> dict[str, Any]:
-    """What the server counts of a call."""
-    found: dict[str, Any] = httpx.get(f"{server.url}/stats").json()[call.id]
-    return found
-
-
-def since(report: dict[str, Any], begin_ms: float, end_ms: float = np.inf) -> dict[str, Any]:
-    """The report with the pictures of a time only."""
-    seen = [picture for picture in report["seen"] if begin_ms <= picture["at"] <= end_ms]
-    return {**report, "seen": seen}
-
-
-def longest_gap_ms(report: dict[str, Any]) -> float:
-    """The longest time in which no picture came."""
-    return float(np.max(np.diff(column(report, "at")), initial=0))
-
-
-def lost_share(report: dict[str, Any]) -> float:
-    """Of the numbers between the first and the last, in percent."""
-    numbers = column(report, "number")
-    return float(100 * (1 - len(set(numbers)) / (numbers.max() - numbers.min() + 1)))
-
-
-def disordered(report: dict[str, Any]) -> int:
-    """Pictures that do not come after the one before."""
-    return int(np.sum(np.diff(column(report, "number")) <= 0))
-
-
-def fps_of(report: dict[str, Any]) -> float:
-    """Pictures a second."""
-    at_ms = column(report, "at")
-    return float((len(at_ms) - 1) / (at_ms[-1] - at_ms[0]) * 1e3)
 
 
 def codecs(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
@@ -104,9 +75,9 @@ def codecs(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
                         sent_as = "" if alone else stats_of(server, call)["video_codec"]
                         call.close()
                     ages_ms = column(report, "age")
-                    line(
+                    row(
                         codec, f"{width}x{height}", "Chromium alone" if alone else "fastrtc",
-                        sent_as, fps_of(report), lost_share(report), str(disordered(report)),
+                        sent_as, fps_of(report), 100 * lost_share(report), str(disordered(report)),
                         np.median(ages_ms), np.percentile(ages_ms, 95),
                         mean(report, "psnr"), mean(report, "ssim", 4), size_of(whole),
                     )  # fmt: skip
@@ -130,21 +101,6 @@ def settled(call: VideoCall) -> dict[str, Any]:
     return call.now()
 
 
-@contextmanager
-def bad_line(chromium: Chromium, way: str = "flip") -> Iterator[tuple[BadNetwork, Server, Tab]]:
-    """A page that reaches a server only through the proxy."""
-    udp_port = free_port(socket.SOCK_DGRAM)
-    with BadNetwork(udp_port) as network:
-        env = {
-            "MIRROR": way,
-            "FASTRTC_UDP_PORT": str(udp_port),
-            "FASTRTC_PUBLIC_ADDRESS": f"127.0.0.1:{network.port}",
-        }
-        with Server("e2e.apps.mirror:app", env) as server, chromium.open(server.url) as tab:
-            tab.hide_addresses()
-            yield network, server, tab
-
-
 def loss(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
     """Random loss both ways, and a burst: nothing passes for a while."""
     print("\n640x480, 20 ms each way, packets lost both ways; then a burst in which none passes.")
@@ -154,9 +110,10 @@ def loss(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
     )  # fmt: skip
     for codec in chosen:
         for share in (0.0, 0.02, 0.05, 0.1):
-            with bad_line(chromium) as (network, _, tab):
+            with video_line(chromium) as line:
+                network = line.network
                 network.set(delay_ms=20)
-                call = VideoCall(tab, codec=codec, flipped=True)
+                call = VideoCall(line.tab, codec=codec, flipped=True)
                 settled(call)
                 network.set(loss=share)
                 begin_ms = call.now()["now"]
@@ -170,21 +127,12 @@ def loss(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
                 whole = call.now()
                 call.close()
             report = since(whole, begin_ms, end_ms)
-            line(
-                codec, number(100 * share), fps_of(report), lost_share(report),
-                str(disordered(report)), np.median(column(report, "age")), longest_gap_ms(report),
+            row(
+                codec, number(100 * share), fps_of(report), 100 * lost_share(report),
+                str(disordered(report)), np.median(column(report, "age")),
+                longest_gap_ms(whole, begin_ms, end_ms),
                 mean(report, "psnr"), recovered_ms(whole, over_ms),
             )  # fmt: skip
-
-
-def recovered_ms(report: dict[str, Any], over_ms: float) -> float:
-    """From the end of a burst to the first picture from which on they come evenly for a while."""
-    at_ms = column(report, "at")
-    for begin in at_ms[at_ms >= over_ms]:
-        next_ms = at_ms[(at_ms >= begin) & (at_ms <= begin + 600)]
-        if np.max(np.diff(next_ms), initial=600 if len(next_ms) < 2 else 0) < 120:
-            return float(begin - over_ms)
-    return float("nan")
 
 
 def bandwidth(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
@@ -196,9 +144,10 @@ def bandwidth(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> No
         "longest freeze then, ms",
     )  # fmt: skip
     for codec in chosen:
-        with bad_line(chromium) as (network, server, tab):
+        with video_line(chromium) as line:
+            network, server = line.network, line.server
             network.set(delay_ms=20)
-            call = VideoCall(tab, codec=codec, flipped=True)
+            call = VideoCall(line.tab, codec=codec, flipped=True)
             settled(call)
             before_bps = stats_of(server, call)["video_bitrate_target_bps"]
             network.set("down", rate_kbps=RATE_KBPS)
@@ -209,11 +158,11 @@ def bandwidth(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> No
             up_s = reached_s(server, call, 0.75 * before_bps, np.inf, 15.0)
             whole = call.now()
             call.close()
-        narrow, wide = since(whole, narrow_ms, wide_ms), since(whole, wide_ms)
-        line(
-            codec, before_bps / 1e3, down_s, longest_gap_ms(narrow),
+        narrow = since(whole, narrow_ms, wide_ms)
+        row(
+            codec, before_bps / 1e3, down_s, longest_gap_ms(whole, narrow_ms, wide_ms),
             np.median(column(narrow, "age")), fps_of(narrow), up_s,
-            longest_gap_ms(wide),
+            longest_gap_ms(whole, wide_ms, whole["now"]),
         )  # fmt: skip
 
 
@@ -254,7 +203,7 @@ def slow(chromium: Chromium, seconds: float, _: tuple[str, ...]) -> None:
         for name, call in calls.items():
             report = since(call.now(), begin_ms)
             ages_ms = column(report, "age")
-            line(
+            row(
                     name, np.median(ages_ms), np.median(ages_ms[-len(ages_ms) // 5 :]),
                     stats_of(server, call)["video_age_ms"], fps_of(report), grown_mb,
                 )  # fmt: skip

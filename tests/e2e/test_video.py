@@ -1,26 +1,20 @@
 """Pictures through a real Chromium: they come back whole, in order, at once, with their sound."""
 
 from collections.abc import Callable
-from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
 from e2e import sound
 from e2e.browser import Chromium, Tab
 from e2e.server import Server
+from e2e.video_line import stats_of
 from e2e.watching import VideoCall, column
 
 Serve = Callable[..., Server]
 OpenTab = Callable[[str], Tab]
 STARTED = 30
 """Pictures until a call has settled."""
-
-
-def stats_of(server: Server, call: VideoCall) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{server.url}/stats").json()[call.id]
-    return found
 
 
 @pytest.mark.parametrize("codec", ["VP8", "VP9", "H264", "AV1"])
