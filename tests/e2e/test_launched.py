@@ -1,4 +1,4 @@
-"""A page that ``launch()`` serves: reached where WebRTC is not, and not left alone at Ctrl-C."""
+"""A page that ``launch()`` serves: reached where WebRTC is not, and not left alone at its end."""
 
 import os
 import signal
@@ -47,8 +47,11 @@ def test_calls_over_both_links_hear_of_the_servers_end(
             await visitor.start()
             await visitor.wait_for_number(f"Level of {name}", "value > 2000")
             await page.wait_for_selector(f'#{name} .card[data-speaker="heard"]')
-        assert len(sockets) == 1
-        assert "/fastrtc/" in sockets[0]
+        visitors["mirror"] = GradioPage(page, "#mirror")
+        await visitors["mirror"].start()
+        await visitors["mirror"].wait_for_movement("video.main")
+        assert len(sockets) == 2
+        assert all("/fastrtc/" in address for address in sockets)
         process.send_signal(signal.SIGINT)
         for visitor in visitors.values():
             await visitor.wait_for_problem("The server is shutting down")
@@ -57,3 +60,20 @@ def test_calls_over_both_links_hear_of_the_servers_end(
 
     chromium.visit(talk)
     process.wait(15)
+
+
+def test_a_call_hears_of_sigterm(
+    chromium: Chromium, launched: tuple[str, "subprocess.Popen[bytes]"]
+) -> None:
+    url, process = launched
+
+    async def talk(page: Page) -> None:
+        visitor = GradioPage(page, "#near")
+        await visitor.open(url)
+        await visitor.start()
+        process.terminate()
+        await visitor.wait_for_problem("The server is shutting down")
+        await visitor.wait("idle")
+
+    chromium.visit(talk)
+    assert process.wait(15) == -signal.SIGTERM

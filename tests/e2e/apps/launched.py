@@ -1,7 +1,7 @@
 """A Gradio page that ``launch()`` serves, as ``python -m e2e.apps.launched``.
 
-Two echoes. ``#near`` is reached by WebRTC. ``#far`` tells browsers to use relays only, of which
-there are none: what a network does that lets no WebRTC through.
+Two echoes and a mirror. ``#near`` is reached by WebRTC. ``#far`` and ``#mirror`` tell browsers to
+use relays only, of which there are none: what a network does that lets no WebRTC through.
 """
 
 from typing import Any
@@ -17,14 +17,18 @@ def echo(frame: tuple[int, Any]) -> Any:
     return frame, AdditionalOutputs(int(np.abs(frame[1]).max()))
 
 
+RELAYS_ONLY: Any = {"iceTransportPolicy": "relay"}
+
 with gr.Blocks() as page:
-    for name, configuration in (("near", None), ("far", {"iceTransportPolicy": "relay"})):
+    for name, configuration in (("near", None), ("far", RELAYS_ONLY)):
         level = gr.Number(label=f"Level of {name}")
         component = WebRTC(
             label=name, modality="audio", elem_id=name, rtc_configuration=configuration
         )
         component.stream(echo, inputs=[component], outputs=[component])
         component.on_additional_outputs(lambda peak: peak, outputs=[level])
+    mirror = WebRTC(elem_id="mirror", full_screen=False, rtc_configuration=RELAYS_ONLY)
+    mirror.stream(np.flipud, inputs=[mirror], outputs=[mirror])
 
 if __name__ == "__main__":
     page.launch()
