@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Error as PlaywrightError
 
 from e2e import sound
-from e2e.browser import Chromium, Tab
+from e2e.browser import Chromium, Dialled, Tab
 from e2e.server import Server
 
 Serve = Callable[..., Server]
@@ -24,14 +24,33 @@ def tab(chromium: Chromium, serve: Serve, open_tab: OpenTab) -> Tab:
     return open_tab(serve("echo").url)
 
 
+LEVELS = "(client) => client.levels()"
+STATE = """async (client) => ({
+  levels: client.levels(),
+  context: client.analyser("heard")?.context.state,
+  stats: await client.stats(),
+})"""
+
+
+def wait_for_levels(tab: Tab, call: Dialled, wanted: Callable[[dict[str, float]], bool]) -> None:
+    """Waits until "sent" and "heard" are as wanted.
+
+    Raises:
+        TimeoutError: with what the page knows of its call.
+    """
+    try:
+        tab.wait_for(lambda: wanted(call.run(LEVELS)), 15)
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}: {call.run(STATE)}, {call.report()}") from error
+
+
 def test_silence_and_sound_at_will(tab: Tab) -> None:
     call = tab.dial()
-    levels = "(client) => client.levels()"
-    tab.wait_for(lambda: min(call.run(levels).values()) > 0.5, 15)
+    wait_for_levels(tab, call, lambda levels: min(levels.values()) > 0.5)
     call.run("(client) => client.mute()")
-    tab.wait_for(lambda: max(call.run(levels).values()) < 0.2, 15)
+    wait_for_levels(tab, call, lambda levels: max(levels.values()) < 0.2)
     call.run("(client) => client.mute(false)")
-    tab.wait_for(lambda: call.run(levels)["heard"] > 0.5, 15)
+    wait_for_levels(tab, call, lambda levels: levels["heard"] > 0.5)
     assert max(call.run("(client) => Array.from(client.local.getTracks(), t => t.kind)")) == "audio"
     spectrum = """(client) => {
       const analyser = client.analyser("heard");
@@ -45,11 +64,11 @@ def test_silence_and_sound_at_will(tab: Tab) -> None:
 
     held = tab.dial(pushToTalk=True)
     held.record(0.5)
-    assert held.run(levels)["sent"] < 0.2
+    assert held.run(LEVELS)["sent"] < 0.2
     held.run("(client) => client.talk(true)")
-    tab.wait_for(lambda: held.run(levels)["heard"] > 0.5, 15)
+    wait_for_levels(tab, held, lambda levels: levels["heard"] > 0.5)
     held.run("(client) => client.talk(false)")
-    tab.wait_for(lambda: max(held.run(levels).values()) < 0.2, 15)
+    wait_for_levels(tab, held, lambda levels: max(levels.values()) < 0.2)
 
 
 def test_another_microphone_takes_over_in_the_same_call(tab: Tab) -> None:
@@ -63,12 +82,11 @@ def test_another_microphone_takes_over_in_the_same_call(tab: Tab) -> None:
     offer = call.run("(client) => client.pc.localDescription.sdp")
     call.run("(client, id) => client.setMicrophone(id)", other)
     assert call.run(used) == other
-    levels = "(client) => client.levels()"
-    tab.wait_for(lambda: min(call.run(levels).values()) > 0.5, 15)
+    wait_for_levels(tab, call, lambda levels: min(levels.values()) > 0.5)
     assert call.run("(client) => client.pc.localDescription.sdp") == offer
     with pytest.raises(PlaywrightError, match="No microphone was found"):
         call.run("(client) => client.setMicrophone('nonsense')")
-    tab.wait_for(lambda: min(call.run(levels).values()) > 0.5, 15)
+    wait_for_levels(tab, call, lambda levels: min(levels.values()) > 0.5)
     assert call.report()["state"] == "live"
 
 
