@@ -22,6 +22,7 @@ class VideoCall:
         codec: the only one to offer, such as "VP8"; None for all.
         flipped: whether the server turns pictures upside down.
         alone: send to another peer of the page, with no server between.
+        whep: watch by WHEP, and hang up by its DELETE, instead of an offer.
         id: the call's name; None for a random one.
         client: options of the shipped client, which then makes the call.
         camera: "width", "height", "fps".
@@ -36,6 +37,7 @@ class VideoCall:
         codec: str | None = None,
         flipped: bool = False,
         alone: bool = False,
+        whep: bool = False,
         id: str | None = None,  # noqa: A002
         client: dict[str, Any] | None = None,
         **camera: int,
@@ -48,6 +50,7 @@ class VideoCall:
             "codec": codec,
             "flipped": flipped,
             "alone": alone,
+            "whep": whep,
             "id": id,
             "camera": {"width": 640, "height": 480, "fps": 30, **camera},
         }

@@ -192,6 +192,7 @@ class Ear {
  * @property {string | null} codec the only one to offer, such as "VP8"
  * @property {boolean} flipped whether pictures come back upside down
  * @property {boolean} alone to another peer of the page instead of a server
+ * @property {boolean} whep to watch as a player does, by WHEP
  */
 
 class VideoCall {
@@ -240,14 +241,26 @@ class VideoCall {
     await this.pc.setLocalDescription();
     while (this.pc.iceGatheringState !== "complete") await pause(10);
     const local = /** @type {RTCSessionDescription} */ (this.pc.localDescription);
+    const answer = this.options.whep ? await this.watch(local.sdp) : await this.offer(local);
+    if (answer.sdp) await this.pc.setRemoteDescription(answer);
+    return { id: this.id, answer };
+  }
+
+  /** @param {RTCSessionDescription} local */
+  async offer(local) {
     const response = await fetch("/webrtc/offer", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ type: local.type, sdp: local.sdp, webrtc_id: this.id }),
     });
-    const answer = await response.json();
-    if (answer.sdp) await this.pc.setRemoteDescription(answer);
-    return { id: this.id, answer };
+    return response.json();
+  }
+
+  /** @param {string} sdp */
+  async watch(sdp) {
+    const response = await fetch("/whep", { method: "POST", headers: { "Content-Type": "application/sdp" }, body: sdp });
+    this.session = new URL(response.headers.get("Location") ?? "", response.url).href;
+    return { type: /** @type {const} */ ("answer"), sdp: await response.text() };
   }
 
   /** Another camera takes the place of the first, without a new offer. @param {VideoCallOptions["camera"]} options */
@@ -280,7 +293,8 @@ class VideoCall {
     };
   }
 
-  close() {
+  async close() {
+    if (this.session) await fetch(this.session, { method: "DELETE" });
     this.camera?.stop();
     this.pc.close();
     this.element.remove();
@@ -308,8 +322,8 @@ class Alone extends VideoCall {
     return { id: this.id, answer };
   }
 
-  close() {
-    super.close();
+  async close() {
+    await super.close();
     this.other?.close();
   }
 }
