@@ -1,6 +1,7 @@
 """What is left of a disturbance: nothing that the server could help, and the same handler."""
 
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,6 +83,15 @@ def our_delay_ms(call: Call) -> float:
     return later * 1000 / RATE_HZ - 1000 * float(buffered_s / samples)
 
 
+def queued_s(line: Line, call: Call) -> float:
+    """What usually waits in the server; a process that was not run for a moment has more."""
+    looks = []
+    for _ in range(5):
+        looks.append(life(line.url, call.id)["stats"]["audio_queued_s"])
+        time.sleep(0.1)
+    return statistics.median(looks)
+
+
 @pytest.mark.parametrize(
     ("conditions", "lasts_s"),
     [
@@ -101,8 +111,7 @@ def test_the_delay_is_back_after_two_seconds(
     call.record(lasts_s)
     line.network.set("both", **QUIET)
     call.record(SETTLE_S + REPORT_S)
-    queued_s = life(line.url, call.id)["stats"]["audio_queued_s"]
-    assert queued_s <= 0.06, "the server plays late"
+    assert queued_s(line, call) <= 0.06, "the server plays late"
     # What was sent ahead is in the browser's decoder now, beyond what its statistics tell.
     call.record(SETTLE_S)
     assert our_delay_ms(call) <= LATEST_MS

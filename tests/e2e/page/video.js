@@ -228,10 +228,18 @@ class VideoCall {
     video.setCodecPreferences(all.filter(({ mimeType }) => wanted.includes(mimeType)));
   }
 
+  /** Has the browser send fewer pictures rather than smaller ones. @param {RTCRtpTransceiver} video */
+  async keepSize(video) {
+    const parameters = video.sender.getParameters();
+    parameters.degradationPreference = "maintain-resolution";
+    await video.sender.setParameters(parameters);
+  }
+
   async connect() {
     const { direction, audio } = this.options;
     const video = this.pc.addTransceiver(this.camera ? this.camera.track : "video", { direction, streams: [this.stream] });
     this.prefer(video);
+    await this.keepSize(video);
     if (audio) {
       const mic = direction === "recvonly" ? null : await navigator.mediaDevices.getUserMedia({
         audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
