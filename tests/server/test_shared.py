@@ -206,6 +206,7 @@ async def test_one_listener_in_four_that_loses_packets_has_copies_made_for_all()
         viewers = [await Watcher("audio").by_whep(http) for _ in range(4)]
         configurations = [opus_configurations_of(viewers[0], lost_in=5)]
         configurations.append(opus_configurations_of(viewers[1]))
+        await until(lambda: all(configurations))
         source = source_of(stream)
         assert source is not None
         assert source.stats["audio_fec_percent"] == 0
