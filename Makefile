@@ -27,7 +27,7 @@ demo: setup
 # Compilers have the processors while packages are fetched; tests have the machine to themselves.
 test:
 	@$(MAKE) --no-print-directory --jobs 2 tools check
-	@$(MAKE) --no-print-directory test-rust test-python
+	@$(MAKE) --no-print-directory --jobs 1 test-rust test-python
 
 # Without the border to Python, so that no libpython is linked, but with its dependency: all that
 # the extension was built from can be used again.
@@ -94,7 +94,7 @@ $(VENV)/.built: $(VENV)/.extension $(VENV)/.requirements
 	@touch $@
 
 .tools/toolchain:
-	@.ci/system-packages cc=gcc
+	@.ci/system-packages "cc=gcc libc6-dev"
 	@command -v cargo >/dev/null || { echo "please install Rust 1.89 or newer with rustup" >&2; exit 1; }
 	@mkdir -p $(@D) && touch $@
 

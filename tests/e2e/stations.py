@@ -83,19 +83,20 @@ async def call(server: Server) -> AsyncIterator[tuple[Caller, tuple[str, int]]]:
     try:
         yield caller, ("127.0.0.1", held["udp_port"])
         await asyncio.sleep(max(0.0, start_s + 2 - loop.time()))
-        sent = caller.hum.frames - sent_before
-        assert sent > 20, "the client sent too little to show anything"
-        heard = caller.heard_since(start_s)
+        sent, after = 0, before
 
         async def has_arrived() -> bool:
-            held = (await state(server))["stats"][caller.id]
+            nonlocal sent, after
+            sent = caller.hum.frames - sent_before
+            after = (await state(server))["stats"][caller.id]
             counters = ("frames_in", "chunks_played")
-            return all(held[name] - before[name] >= 0.9 * sent for name in counters)
+            return all(after[name] - before[name] >= 0.9 * sent for name in counters)
 
         # What was sent last, perhaps much at once after a stall, is still on its way.
         with suppress(TimeoutError):
             await until(has_arrived, 5)
-        after = (await state(server))["stats"][caller.id]
+        heard = caller.heard_since(start_s)
+        assert sent > 20, "the client sent too little to show anything"
         lost = after.get("audio_packets_lost", 0) - before.get("audio_packets_lost", 0)
         assert lost == 0, after
         assert after["frames_in"] - before["frames_in"] >= 0.9 * sent, (sent, before, after)

@@ -106,6 +106,34 @@ def test_sigterm_does_what_it_did_before_but_calls_leave_first(
     assert ran.returncode == code
 
 
+FORKED = """
+# CPython forgets a signal that comes while it is still forking.
+ready, tell = os.pipe()
+child = os.fork()
+if not child:
+    os.write(tell, b"!")
+    while True:
+        time.sleep(0.02)
+os.read(ready, 1)
+os.kill(child, signal.SIGTERM)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os._exit(0)
+"""
+
+
+def test_a_forked_child_ends_without_telling_its_parents_calls() -> None:
+    head = ENDING.replace("THEIRS", "import os, time").partition("signal.raise_signal")[0]
+    ran = subprocess.run(
+        [sys.executable, "-c", head + FORKED],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.stdout.split("\n")[:-1] == [str(-signal.SIGTERM)], ran.stderr
+    assert "still shutting down" not in ran.stderr
+
+
 async def test_other_applications_are_left_alone() -> None:
     factory = Stream(AsyncEcho(), modality="audio").factory
     for app in (None, object(), app_of(None)):

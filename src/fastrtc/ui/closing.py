@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import os
 import signal
 import threading
 import weakref
@@ -62,15 +63,20 @@ def leave_at_sigterm() -> None:
     theirs = signal.getsignal(signal.SIGTERM)
     if theirs is None or theirs is signal.SIG_IGN:
         return
+    process = os.getpid()
 
     def handle(number: int, frame: FrameType | None) -> None:
         # A second signal, of who does not want to wait, shall find only theirs.
         signal.signal(signal.SIGTERM, theirs)
-        _leave_now(list(_launched.values()))
-        if callable(theirs):
-            theirs(number, frame)
-        else:
-            signal.raise_signal(number)
+        try:
+            # In a forked child no thread runs its parent's loops.
+            if os.getpid() == process:
+                _leave_now(list(_launched.values()))
+        finally:
+            if callable(theirs):
+                theirs(number, frame)
+            else:
+                signal.raise_signal(number)
 
     signal.signal(signal.SIGTERM, handle)
 

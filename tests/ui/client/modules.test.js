@@ -208,4 +208,7 @@ test("a call waits for the goodbyes of the calls before it, taken or not, but no
   const before = performance.now();
   await parted();
   assert.ok(performance.now() - before > 500);
+  const later = performance.now();
+  await parted();
+  assert.ok(performance.now() - later < 500);
 });

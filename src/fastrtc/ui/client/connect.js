@@ -7,7 +7,8 @@ import { PeerLink } from "./peer.js";
 
 /** How long the first connection may take when there is nothing to fall back to. */
 const CONNECT_MS = 20000;
-const FALLBACK_MS = 6000;
+/** The same where there is a WebSocket, which carries sound well, and pictures at ten times the cost. */
+const FALLBACK_MS = { audio: 6000, video: 12000 };
 
 /**
  * @typedef {object} Wanted
@@ -36,7 +37,7 @@ const FALLBACK_MS = 6000;
  */
 export async function connect(wanted, configuration, caller) {
   const { options } = wanted;
-  const { transport = "auto", fallbackAfterMs = FALLBACK_MS } = options;
+  const { transport = "auto", fallbackAfterMs = FALLBACK_MS[wanted.kinds.video ? "video" : "audio"] } = options;
   const hasSocket = !options.signal || options.socketUrl !== undefined;
   const canFallBack = transport === "auto" && hasSocket;
   await parted();
@@ -49,7 +50,12 @@ export async function connect(wanted, configuration, caller) {
       caller.goOn();
       if (!canFallBack || !(error instanceof ClientError && error.code === "no-path")) throw error;
       await parted();
-      if (!(await openSocket(wanted, caller))) throw error;
+      const isServed = await openSocket(wanted, caller).catch((problem) => {
+        // There is none for this stream, so what is wrong is that nothing passes.
+        if (problem instanceof ClientError && problem.code === "refused") return false;
+        throw problem;
+      });
+      if (!isServed) throw error;
       return;
     }
   }

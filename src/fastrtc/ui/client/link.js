@@ -60,7 +60,7 @@ export const nothingCounted = () => ({
 /** @returns {Received} */
 export const nothingReceived = () => ({ packets: 0, lost: 0, jitterMs: null, bufferedS: 0, bufferedCount: 0 });
 
-/** How long a call waits for the goodbyes of the calls before it. */
+/** How long a call waits for the goodbyes of the calls before it, counted from each goodbye. */
 const GOODBYE_MS = 1000;
 /** Goodbyes of this page's calls that are on their way. @type {Set<Promise<unknown>>} */
 const goodbyes = new Set();
@@ -68,12 +68,12 @@ const goodbyes = new Set();
 /** A call's goodbye is on its way: the next call may need its place. @param {Promise<unknown>} goodbye */
 export function part(goodbye) {
   // A goodbye that is not taken costs the place half a minute, and nobody can do anything about it.
-  const said = goodbye.catch(() => {}).finally(() => goodbyes.delete(said));
+  const said = Promise.race([goodbye.catch(() => {}), sleep(GOODBYE_MS)]).finally(() => goodbyes.delete(said));
   goodbyes.add(said);
 }
 
 /** Resolves once all goodbyes are taken, or have had their time. */
-export const parted = () => Promise.race([Promise.all(goodbyes), goodbyes.size ? sleep(GOODBYE_MS) : null]);
+export const parted = () => Promise.all(goodbyes);
 
 /** @param {number} ms @returns {Promise<void>} */
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

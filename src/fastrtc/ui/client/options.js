@@ -20,7 +20,7 @@
  * @property {boolean} [pushToTalk] the microphone is silent until `talk(true)`
  * @property {"auto" | "webrtc" | "websocket"} [transport] auto: WebRTC, and a WebSocket if no path
  *   opens; over that `audio` and `video` have to be what the stream carries
- * @property {number} [fallbackAfterMs] how long WebRTC may take before the WebSocket is tried
+ * @property {number} [fallbackAfterMs] how long WebRTC may take before the WebSocket is tried; 6000, with pictures 12000
  * @property {RTCConfiguration | Promise<RTCConfiguration>} [configuration] STUN and TURN servers; the
  *   server is asked otherwise
  * @property {Record<string, string>} [headers] sent with each request, to authorize it; a WebSocket

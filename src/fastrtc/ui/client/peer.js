@@ -37,6 +37,7 @@ export class PeerLink {
     /** @type {RTCIceCandidate[]} */
     this.candidates = [];
     this.answered = false;
+    this.offered = false;
     this.restarting = false;
     this.wasUp = false;
     this.closed = false;
@@ -74,7 +75,7 @@ export class PeerLink {
     removeEventListener("online", this.onNetworkChange);
     networkInformation()?.removeEventListener("change", this.onNetworkChange);
     part(this.sayGoodbye());
-    // An offer that is not answered yet takes a place all the same, and says goodbye then.
+    // A goodbye may overtake the offer, which then takes a place all the same: one more when it is answered.
     part(this.negotiating);
     this.channel.close();
     this.pc.close();
@@ -176,11 +177,22 @@ export class PeerLink {
     const offer = await pc.createOffer({ iceRestart });
     offer.sdp = withStereo(offer.sdp ?? "", this.options.stereo);
     await pc.setLocalDescription(offer);
-    const answer = await this.options.signalling.send({ sdp: pc.localDescription?.sdp ?? offer.sdp, type: "offer" });
+    this.offered = true;
+    const answer = await this.ask({ sdp: pc.localDescription?.sdp ?? offer.sdp, type: "offer" });
     this.answered = true;
     if (this.closed) return this.sayGoodbye();
     await pc.setRemoteDescription(answer);
     this.postCandidates();
+  }
+
+  /** Sends an offer; one that is refused takes no place. @param {{ sdp: string, type: "offer" }} offer */
+  async ask(offer) {
+    try {
+      return await this.options.signalling.send(offer);
+    } catch (error) {
+      if (error instanceof ClientError && error.final) this.offered = this.wasUp;
+      throw error;
+    }
   }
 
   /** Posts what candidates there are, once the server knows the offer they belong to. */
@@ -218,7 +230,7 @@ export class PeerLink {
   /** Media says so with a single packet, if it flows: a server that misses it keeps our place for half a minute. */
   async sayGoodbye() {
     const sdp = this.pc.localDescription?.sdp;
-    if (!sdp || !(this.answered || this.wasUp)) return;
+    if (!sdp || !this.offered) return;
     await this.options.signalling.send({ sdp, type: "bye" }, { keepalive: true });
   }
 }

@@ -68,6 +68,7 @@ export class SocketLink {
 
   async open() {
     if (this.options.kinds.audio) await this.prepareSound();
+    if (this.closed) throw new ClientError("ended", "The call was ended.");
     await this.connect();
     this.startPlayback();
     await this.startCapture();
@@ -279,10 +280,12 @@ export class SocketLink {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
     this.give(PICTURE, file);
     this.pictures.sent += 1;
-    if (this.pingedAt === null) this.ping();
+    this.ping();
   }
 
+  /** One at a time: each answer tells which pictures arrived. */
   ping() {
+    if (this.pingedAt !== null) return;
     this.pingedAt = performance.now();
     this.pictures.asked = this.pictures.sent;
     this.send('{"event": "ping"}');

@@ -130,7 +130,7 @@ class Component {
       ...captured(settings),
       rtpParams: settings.rtp_params,
       configuration: /** @type {any} */ (this.configuration()),
-      signal: (body, { keepalive }) => (keepalive && this.way ? post(this.way, body) : this.shared.server.offer(body)),
+      signal: (body, { keepalive }) => (keepalive && this.way ? this.post(body) : this.shared.server.offer(body)),
       socketUrl: () => this.findWay(),
     });
     this.client = client;
@@ -208,19 +208,27 @@ class Component {
     return this.way;
   }
 
+  /**
+   * A request that outlives the page, which those of Gradio's client do not; theirs where a proxy knows no other way.
+   * @param {object} body
+   */
+  async post(body) {
+    const headers = { "Content-Type": "application/json" };
+    try {
+      const response = await fetch(this.way, { method: "POST", keepalive: true, headers, body: JSON.stringify(body) });
+      if (response.ok) return await response.json();
+    } catch (error) {
+      console.warn("fastrtc: a goodbye was not taken:", error);
+    }
+    return this.shared.server.offer(body);
+  }
+
   /** @returns {Promise<RTCConfiguration>} */
   async configuration() {
     const answer = (await this.shared.server.turn(null)) ?? {};
     if (answer.status !== "failed") return answer;
     throw new Error(answer.meta.reason);
   }
-}
-
-/** A request that outlives the page, which those of Gradio's client do not. @param {string} url @param {object} body */
-async function post(url, body) {
-  const headers = { "Content-Type": "application/json" };
-  const response = await fetch(url, { method: "POST", keepalive: true, headers, body: JSON.stringify(body) });
-  return response.json();
 }
 
 /** @param {OwnProps} settings */
