@@ -55,7 +55,6 @@ def heard_speech(record: Callable[[float], Any]) -> sound.Fidelity:
     return sound.compare(original, heard)
 
 
-@pytest.mark.patient
 @pytest.mark.parametrize(
     ("loss", "burst_packets", "least_median", "most_dropouts"),
     [
@@ -83,7 +82,6 @@ def test_speech_survives_loss(
     )
 
 
-@pytest.mark.patient
 def test_reordered_packets_are_put_in_order(line: Line) -> None:
     call = line.tab.connect()
     call.wait()
@@ -94,7 +92,6 @@ def test_reordered_packets_are_put_in_order(line: Line) -> None:
     assert fidelity.median > 0.85, fidelity
 
 
-@pytest.mark.patient
 def test_jitter_of_200_ms_loses_nothing(line: Line) -> None:
     call = line.tab.connect()
     call.wait()
@@ -155,7 +152,6 @@ def test_a_nat_that_forgets_does_not_end_the_call(line: Line) -> None:
     assert line.watch()["made"] == 1
 
 
-@pytest.mark.patient
 def test_the_browsers_own_redundancy_repairs_single_losses(chromium: Chromium, line: Line) -> None:
     dense = sound.without_pauses(sound.speech("austen-0870.wav"))  # redundancy is for speech only
     chromium.set_microphone(sound.to_int16(dense))

@@ -117,7 +117,6 @@ def test_the_delay_is_back_after_two_seconds(
     assert our_delay_ms(call) <= LATEST_MS
 
 
-@pytest.mark.patient
 def test_the_handlers_clock_runs_on_through_loss(line: Line, call: Call) -> None:
     line.network.set("up", loss=0.2)
     one = account(line.url, call.id)
