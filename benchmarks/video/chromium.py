@@ -20,6 +20,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "tests")]
 from e2e.browser import Chromium  # noqa: E402
 from e2e.server import Server  # noqa: E402
 from e2e.video_line import (  # noqa: E402
+    FOLLOWED_BPS,
+    NARROW_KBPS,
     disordered,
     fps_of,
     longest_gap_ms,
@@ -36,8 +38,6 @@ CODECS = ("VP8", "VP9", "H264", "AV1")
 SIZES = ((640, 480), (1280, 720))
 SETTLED_S = 4.0
 """Until a browser sends its full size."""
-RATE_KBPS = 300
-FOLLOWED_BPS = 1.1e3 * RATE_KBPS
 POLL_S = 0.1
 PARTS = ("codecs", "loss", "bandwidth", "slow")
 
@@ -137,7 +137,7 @@ def loss(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
 
 def bandwidth(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> None:
     """The way to the browser becomes narrow, and wide again."""
-    print(f"\n640x480, the way to the browser narrowed to {RATE_KBPS} kbit/s for a while.")
+    print(f"\n640x480, the way to the browser narrowed to {NARROW_KBPS} kbit/s for a while.")
     heading(
         "codec", "before, kbit/s", "down within, s", "longest freeze, ms", "age meanwhile, ms",
         "shown meanwhile, 1/s", "3/4 of before again within, s",
@@ -150,7 +150,7 @@ def bandwidth(chromium: Chromium, seconds: float, chosen: tuple[str, ...]) -> No
             call = VideoCall(line.tab, codec=codec, flipped=True)
             settled(call)
             before_bps = stats_of(server, call)["video_bitrate_target_bps"]
-            network.set("down", rate_kbps=RATE_KBPS)
+            network.set("down", rate_kbps=NARROW_KBPS)
             narrow_ms = call.now()["now"]
             down_s = reached_s(server, call, 0, FOLLOWED_BPS, max(seconds, 6.0))
             wide_ms = call.now()["now"]

@@ -23,7 +23,7 @@ async def state(server: Server) -> dict[str, Any]:
         return held
 
 
-async def until_free(server: Server, name: str, within_s: float = 10.0) -> None:
+async def until_free(server: Server, name: str, within_s: float = 3.0) -> None:
     """Waits until a stream holds no session."""
 
     async def is_free() -> bool:

@@ -102,7 +102,7 @@ async def test_early_candidates_are_held_for_their_offer(stations: Server) -> No
         assert (await post(caller.url, early)).json() == {"status": "success"}
     response = await caller.post_offer(lines_without(sdp, "a=candidate"))
     await caller.accept(response.json()["sdp"])
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(5):
         await caller.opened.wait()
     await caller.hang_up()
     await until_free(stations, "echo")

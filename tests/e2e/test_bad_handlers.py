@@ -55,7 +55,7 @@ async def test_a_handler_that_fails_every_time_ends_its_own_session(stations: Se
     caller = await Caller(f"{stations.url}/raises-in-receive").connect()
     message = await caller.told("end_stream")
     assert message["data"] == "receive failed 100 times in a row"
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(5):
         await caller.closed.wait()
     await caller.hang_up()
     await until_free(stations, "raises-in-receive")

@@ -44,7 +44,7 @@ def test_messages_go_both_ways(tab: Tab) -> None:
 def test_the_servers_goodbye_is_told_as_it_was_said(tab: Tab) -> None:
     call = tab.dial()
     tab.wait_for(lambda: call.send("bye"))
-    report = call.wait("closed", 15)
+    report = call.wait("closed", 5)
     assert report["reason"] == "It was a pleasure."
 
 

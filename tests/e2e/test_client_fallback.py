@@ -43,12 +43,12 @@ def test_a_call_falls_back_and_is_heard(
 
 @pytest.mark.together
 def test_refusals_and_goodbyes_are_told_over_it_too(serve: Serve, open_tab: OpenTab) -> None:
-    tab = open_tab(serve("conversant", CONVERSANT_LIMIT="1", CONVERSANT_TIME_LIMIT_S="5").url)
+    tab = open_tab(serve("conversant", CONVERSANT_LIMIT="1", CONVERSANT_TIME_LIMIT_S="3").url)
     call = tab.dial(transport="websocket")
     with pytest.raises(PlaywrightError, match=r"All places are taken \(1\)"):
         tab.dial(transport="websocket")
-    report = call.wait("closed", 20)
-    assert report["reason"] == "Time limit of 5 s reached"
+    report = call.wait("closed", 10)
+    assert report["reason"] == "Time limit of 3 s reached"
     assert call.run("(client) => client.error.code") == "time-limit"
 
 

@@ -56,13 +56,13 @@ def test_a_call_from_firefox(page: tuple[Firefox, str]) -> None:
     wait_for(firefox, lambda seen: "heard: good day" in seen["messages"])
 
     firefox.run("() => window.call.close()")
-    life = wait_for_life(url, webrtc_id, lambda life: life["state"] == "closed", timeout_s=10)
+    life = wait_for_life(url, webrtc_id, lambda life: life["state"] == "closed", timeout_s=3)
     assert "client closed" in life["close_reason"]
     wait_for_life(url, webrtc_id, lambda life: life["shutdowns"] == 1)
 
 
 def wait_for(
-    firefox: Firefox, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 30
+    firefox: Firefox, condition: Callable[[dict[str, Any]], bool], timeout_s: float = 15
 ) -> dict[str, Any]:
     """Waits until the call's report fulfils a condition."""
     deadline = time.monotonic() + timeout_s

@@ -77,7 +77,7 @@ def test_a_thousand_calls_leave_nothing_behind(server: Server) -> None:
             before = settled(server)
         load = start_load(f"{server.url}/echo", CALLS_PER_BATCH, 0.2, starts_per_s=200)
         assert result(load)["sum"]["connected"] == CALLS_PER_BATCH
-        until(lambda: not state(server)["sessions"]["echo"], 15)
+        until(lambda: not state(server)["sessions"]["echo"], 5)
     after = settled(server)
     assert after["shutdowns"] == {"Echo": BATCHES * CALLS_PER_BATCH}
     assert holdings(after) == holdings(before)

@@ -135,9 +135,9 @@ def test_an_ice_restart_after_12_s_without_network_goes_on_with_the_same_handler
 ) -> None:
     line.network.set(outage=True)
     began_s = time.monotonic()
-    wait_for_life(line.url, call.id, lambda life: life["state"] == "disconnected")
-    assert 4.5 < time.monotonic() - began_s < 10
-    time.sleep(max(0.0, began_s + 12 - time.monotonic()))
+    wait_for_life(line.url, call.id, lambda life: life["state"] == "disconnected", 8)
+    assert time.monotonic() - began_s == pytest.approx(6, abs=1.5)
+    time.sleep(began_s + 12 - time.monotonic())
     line.network.rebind()
     line.network.set(outage=False)
     answer = call.restart_ice()
@@ -148,6 +148,7 @@ def test_an_ice_restart_after_12_s_without_network_goes_on_with_the_same_handler
         line.url,
         call.id,
         lambda life: life["state"] == "live" and life["samples"] > heard_before,
+        5,
     )
     assert (resumed["starts"], resumed["shutdowns"]) == (1, 0)
     call.send("still there?")

@@ -8,6 +8,8 @@ import numpy as np
 from e2e.browser import Chromium, Tab
 from e2e.server import Server
 from e2e.video_line import (
+    FOLLOWED_BPS,
+    NARROW_KBPS,
     VideoLine,
     disordered,
     longest_gap_ms,
@@ -21,8 +23,6 @@ from e2e.watching import VideoCall, column
 
 STARTED = 30
 """Pictures until a call has settled."""
-RATE_KBPS = 300
-FOLLOWED_BPS = 1.1e3 * RATE_KBPS
 Serve = Callable[..., Server]
 OpenTab = Callable[[str], Tab]
 
@@ -83,7 +83,7 @@ def test_the_rate_follows_a_narrow_way_down_and_up(chromium: Chromium) -> None:
         call = VideoCall(line.tab, codec="VP8", flipped=True)
         wait_for_target(line, call, 2 * FOLLOWED_BPS, np.inf)
         call.pictures(STARTED)
-        line.network.set("down", rate_kbps=RATE_KBPS)
+        line.network.set("down", rate_kbps=NARROW_KBPS)
         narrow_ms = call.now()["now"]
         wait_for_target(line, call, 0, FOLLOWED_BPS)
         followed_ms = call.now()["now"]

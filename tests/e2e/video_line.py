@@ -15,6 +15,9 @@ from e2e.netem import BadNetwork
 from e2e.server import Server, free_port
 from e2e.watching import VideoCall, column
 
+NARROW_KBPS = 300
+FOLLOWED_BPS = 1.1e3 * NARROW_KBPS
+"""A narrow way, and the target of a server that has noticed."""
 EVEN_FOR_MS, EVEN_GAP_MS = 600.0, 120.0
 """Pictures come evenly again when none is later than this for so long."""
 
