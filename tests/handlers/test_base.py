@@ -96,6 +96,49 @@ def test_before_a_session_the_handler_says_so() -> None:
         _ = AsyncEcho().loop
 
 
+class Line:
+    """A channel of the user's own."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.used = asyncio.Event()
+
+    def send(self, message: str) -> None:
+        self.texts.append(message)
+        self.used.set()
+
+
+async def test_a_handler_can_be_driven_without_a_session() -> None:
+    """By a robot's loudspeaker, a server of the user's own, or a unit test."""
+    handler, line, cleared = SyncEcho(), Line(), []
+    await handler.send_message("to nobody")
+    handler.send_message_sync("to nobody")
+    assert handler._clear_queue is None
+    with pytest.raises(HandlerError, match="serves no client yet"):
+        _ = handler.clear_queue
+    handler._clear_queue = lambda: cleared.append(True)
+    handler._loop = asyncio.get_running_loop()
+    handler.set_channel(line)
+    handler.clear_queue()
+    waiting = asyncio.create_task(asyncio.to_thread(handler.wait_for_args_sync, 5))
+    await line.used.wait()
+    handler.set_args(["loud"])
+    await waiting
+    handler.send_message_sync("well then")
+    assert (cleared, handler.loop, handler.latest_args[1]) == ([True], handler._loop, "loud")
+    assert line.texts == ['{"type": "send_input", "data": []}', "well then"]
+
+
+def test_the_session_sets_what_a_driver_would() -> None:
+    async def check() -> None:
+        async with MemoryClient(Stream(AsyncEcho(), modality="audio")) as client:
+            handler = client.handler
+            assert handler._clear_queue == handler.clear_queue == client.session.clear
+            assert handler._loop is handler.loop is client.session.loop
+
+    run(check())
+
+
 def test_set_args_takes_a_list_and_reset_forgets() -> None:
     handler = AsyncEcho()
     handler.set_args([1, "b"])

@@ -86,6 +86,16 @@ def test_a_pause_finder_of_ones_own_is_fed_chunks(kind: type[ReplyOnPause]) -> N
     run(check())
 
 
+def test_a_subclass_can_be_tested_without_a_session() -> None:
+    handler = Inheriting(lambda audio: iter(()), input_sample_rate=RATE_HZ)
+    assert not handler.determine_pause(WORDS, RATE_HZ, handler.state)
+    assert handler.state.started_talking
+    assert handler.determine_pause(silence(0.6), RATE_HZ, handler.state)
+    handler.reset()
+    assert not handler.state.started_talking
+    assert handler.state.stream is None
+
+
 def test_a_buffer_that_is_not_emptied_grows() -> None:
     lengths: list[float] = []
 

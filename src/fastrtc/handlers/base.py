@@ -145,6 +145,9 @@ class StreamHandlerBase(ABC):
         self._session: HandlerSession | None = None
         self._channel: DataChannel | None = None
         self._phone_mode = False
+        # Whoever drives a handler without a session sets these two, as FastRTC 0.0.34's users do.
+        self._clear_queue: Callable[[], Any] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # What the session does with a handler.
 
@@ -152,6 +155,8 @@ class StreamHandlerBase(ABC):
         """Gives the handler its session; called once, before any other method."""
         self._session = session
         self._phone_mode = session.is_phone
+        self._clear_queue = session.clear
+        self._loop = session.loop
 
     def detach(self) -> None:  # noqa: B027
         """The session has ended: called once, on its loop, before :meth:`shutdown`."""
@@ -195,7 +200,7 @@ class StreamHandlerBase(ABC):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that the session lives on."""
-        return self.session.loop
+        return self.session.loop if self._loop is None else self._loop
 
     @property
     def channel(self) -> DataChannel | None:
@@ -217,9 +222,9 @@ class StreamHandlerBase(ABC):
         return self.session.played_s
 
     @property
-    def clear_queue(self) -> Callable[[], float]:
+    def clear_queue(self) -> Callable[[], Any]:
         """Call it to drop the audio that waits to be sent; returns the seconds already sent."""
-        return self.session.clear
+        return self.session.clear if self._clear_queue is None else self._clear_queue
 
     def copy(self) -> StreamHandlerBase:
         """A handler for one more client: the same class, made with the same arguments.
@@ -260,7 +265,7 @@ class StreamHandlerBase(ABC):
 
     async def fetch_args(self) -> None:
         """Asks the client to send its inputs."""
-        self.session.send_message(create_message("send_input", []))
+        self._tell(create_message("send_input", []))
 
     async def wait_for_args(self, timeout_s: float | None = INPUTS_TIMEOUT_S) -> None:
         """Asks the client for its inputs and waits for them; on a telephone returns at once.
@@ -291,15 +296,26 @@ class StreamHandlerBase(ABC):
             InputsTimeout: they did not come in time.
             SessionClosed: the session ended meanwhile.
         """
-        self.session.run_from_thread(self.wait_for_args(timeout_s))
+        if self._session is None:
+            loop = self.loop
+            asyncio.run_coroutine_threadsafe(self.wait_for_args(timeout_s), loop).result()
+        else:
+            self._session.run_from_thread(self.wait_for_args(timeout_s))
 
     async def send_message(self, msg: str) -> None:
-        """Sends text to the client; see :func:`fastrtc.create_message`."""
-        self.session.send_message(msg)
+        """Sends text to the client, if there is one; see :func:`fastrtc.create_message`."""
+        self._tell(msg)
 
     def send_message_sync(self, msg: str) -> None:
         """:meth:`send_message` for sync handlers; returns without waiting for the network."""
-        self.session.send_message(msg)
+        self._tell(msg)
+
+    def _tell(self, msg: str) -> None:
+        """To the session's client; without a session to the channel that was set, or to nobody."""
+        if self._session is not None:
+            self._session.send_message(msg)
+        elif self._channel is not None:
+            self._channel.send(msg)
 
 
 class StreamHandler(StreamHandlerBase):

@@ -316,7 +316,7 @@ class ReplyOnPause(RunningReply):
             self.args_set.set()
         if not self._at_reply_end:
             self.state = self.state.new()
-            self._on_loop(self.turns.start_afresh)
+            self._start_afresh()
 
     # What the turn taker asks and tells; on the event loop.
 

@@ -58,6 +58,11 @@ class RunningReply(StreamHandler):
         if self._turns is not None and not self._at_reply_end:
             self._on_loop(self._turns.interrupt)
 
+    def _start_afresh(self) -> None:
+        """Closes the reply that runs and forgets what was said."""
+        if self._turns is not None:
+            self._on_loop(self._turns.start_afresh)
+
     @property
     def _needs_additional_inputs(self) -> bool:
         """Whether the client is asked for inputs before a reply."""
