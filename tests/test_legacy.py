@@ -45,6 +45,23 @@ def test_old_imports_work() -> None:
     assert isinstance(silero.get_silero_model(), SileroVADModel)
 
 
+def test_names_that_a_module_only_passed_on_are_there_too() -> None:
+    from fastrtc.reply_on_pause import split_output
+    from fastrtc.tracks import AdditionalOutputs, CloseStream, Context, WebRTCData, WebRTCError
+    from fastrtc.webrtc import VideoStreamHandler
+    from fastrtc.webrtc_connection_mixin import RTCConfigurationCallable
+    from fastrtc.websocket import current_context
+
+    import fastrtc
+
+    for kind in (AdditionalOutputs, CloseStream, Context, VideoStreamHandler, WebRTCData):
+        assert kind is getattr(fastrtc, kind.__name__)
+    assert WebRTCError is fastrtc.WebRTCError
+    assert split_output(None) == (None, None)
+    assert current_context.get() is None
+    assert RTCConfigurationCallable is fastrtc.types.RTCConfiguration
+
+
 def test_outputs_are_split_as_of_old() -> None:
     from fastrtc.utils import AUDIO_PTIME, AdditionalOutputs, CloseStream, split_output
 
