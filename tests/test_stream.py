@@ -56,7 +56,6 @@ def test_the_attributes_that_users_read() -> None:
     assert stream.event_handler is handler
     assert stream.concurrency_limit == 1
     assert stream.time_limit == 5
-    assert stream.webrtc_component is None
     assert Stream(handler, modality="audio", concurrency_limit=None).concurrency_limit is None
     assert len(stream.connections) == len(stream.handlers) == len(stream.sessions) == 0
     with pytest.raises(KeyError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from types import EllipsisType
 from typing import Any, Literal, cast
@@ -11,9 +12,11 @@ from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from fastrtc.errors import MissingExtension
 from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.handlers.outputs import AdditionalOutputs
 from fastrtc.server.auth import authorise
+from fastrtc.server.checks import MODALITIES, MODES, check_limit, check_one_of
 from fastrtc.server.client_files import add_client_routes
 from fastrtc.server.core import Core
 from fastrtc.server.hosting import HostWarning
@@ -36,8 +39,6 @@ __all__ = ["Body", "Stream", "UIArgs"]
 NO_REQUEST = cast(Request, None)
 """FastAPI injects a request only into parameters of exactly that type."""
 ONE_WAY: dict[Literal["whip", "whep"], StreamMode] = {"whip": "send", "whep": "receive"}
-MODES = ("send-receive", "receive", "send")
-MODALITIES = ("video", "audio", "audio-video")
 
 
 class Stream:
@@ -106,8 +107,8 @@ class Stream:
         allowed_origins: Collection[str] | None = None,
         shared: bool = False,
     ) -> None:
-        _check_one_of("mode", mode, MODES)
-        _check_one_of("modality", modality, MODALITIES)
+        check_one_of("mode", mode, MODES)
+        check_one_of("modality", modality, MODALITIES)
         if additional_outputs and additional_outputs_handler is None:
             raise ValueError(
                 "additional_outputs need an additional_outputs_handler: a function of the "
@@ -120,7 +121,7 @@ class Stream:
         self.mode: StreamMode = mode
         self.modality: Modality = modality
         self.event_handler = handler
-        self.concurrency_limit = _check_limit(concurrency_limit)
+        self.concurrency_limit = check_limit(concurrency_limit)
         self.time_limit = time_limit
         self.allow_extra_tracks = allow_extra_tracks
         self.rtp_params = rtp_params
@@ -133,8 +134,9 @@ class Stream:
         self.ui_args = ui_args
         self.verbose = verbose
         self.authorize = authorize
-        self.webrtc_component: Any = None
         self._ui: Any = None
+        self._component: Any = None
+        self._page: tuple[Any, Any] | None = None
         core = Core(
             handler,
             mode=mode,
@@ -186,7 +188,27 @@ class Stream:
             stream.ui.launch()
             gr.mount_gradio_app(app, stream.ui, path="/ui")
         """
-        if self._ui is None:
+        return self._draw()[0] if self._ui is None else self._ui
+
+    @ui.setter
+    def ui(self, blocks: Any) -> None:
+        self._ui = blocks
+
+    @property
+    def webrtc_component(self) -> Any:
+        """The :class:`WebRTC` of the stream's own page, None without Gradio; settable."""
+        if self._component is None:
+            with suppress(MissingExtension):
+                return self._draw()[1]
+        return self._component
+
+    @webrtc_component.setter
+    def webrtc_component(self, component: Any) -> None:
+        self._component = component
+
+    def _draw(self) -> tuple[Any, Any]:
+        """The page and the component in it, made once."""
+        if self._page is None:
             require_gradio()
             self._warn_of_host()
             from fastrtc.ui.layouts import Page, build_page
@@ -206,12 +228,8 @@ class Stream:
                 outputs_handler=self.additional_outputs_handler,
                 ui_args=self.ui_args or {},
             )
-            self._ui, self.webrtc_component = build_page(page)
-        return self._ui
-
-    @ui.setter
-    def ui(self, blocks: Any) -> None:
-        self._ui = blocks
+            self._page = build_page(page)
+        return self._page
 
     def mount(self, app: FastAPI, path: str = "", tags: list[Any] | None = None) -> None:
         """Adds the stream's routes to an application and ends its sessions with it.
@@ -228,7 +246,10 @@ class Stream:
         if path and not path.startswith("/"):
             raise ValueError(f"path is {path!r}; it has to begin with '/'")
         self._mounted_at = path
-        router = make_router(self._offers, self.authorize, self.get_rtc_configuration, path, tags)
+        offer = None if type(self).offer is Stream.offer else self.offer
+        router = make_router(
+            self._offers, self.authorize, self.get_rtc_configuration, path, tags, offer
+        )
         router.add_api_websocket_route("/websocket/offer", self.websocket_offer)
         router.add_api_websocket_route("/telephone/handler", self.telephone_handler)
         for method in ("POST", "GET"):
@@ -397,18 +418,3 @@ class Stream:
             drain_s: how long clients get to go by themselves.
         """
         await self.factory.drain(drain_s, every_loop=True)
-
-
-def _check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}; allowed: {', '.join(map(repr, allowed))}")
-
-
-def _check_limit(limit: object) -> int | None:
-    if limit == "default":
-        return 1
-    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit > 0):
-        return limit
-    raise ValueError(
-        f"concurrency_limit is {limit!r}; allowed: a positive int, 'default' (1) or None (no limit)"
-    )

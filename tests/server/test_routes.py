@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from fastrtc import Stream
+from fastrtc.stream import Body
 from memory_door import MemoryDoor, offer
 from recorders import AsyncEcho
 
@@ -142,6 +143,32 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(served: Any) -> N
     response = await client.post("/webrtc/offer", content=ten_megabytes())
     assert response.status_code == 413
     assert sent <= 18
+
+
+class Doorkeeper(Stream):
+    """Looks at offers itself before the stream does."""
+
+    seen: str | None = None
+
+    async def offer(self, body: Body) -> Any:  # type: ignore[override]
+        if body.webrtc_id == "stranger":
+            raise HTTPException(403, "not you")
+        self.seen = body.webrtc_id
+        return await super().offer(body)
+
+
+async def test_an_offer_of_a_subclass_is_the_one_that_is_routed() -> None:
+    app = FastAPI()
+    stream = Doorkeeper(AsyncEcho(), modality="audio")
+    stream._offers._door = MemoryDoor()
+    stream.mount(app)
+    async with app.router.lifespan_context(app), client_of(app) as client:
+        answer = await client.post("/webrtc/offer", json=OFFER)
+        assert (answer.status_code, answer.json()["type"]) == (200, "answer")
+        assert stream.seen == "me"
+        refused = await client.post("/webrtc/offer", json={**OFFER, "webrtc_id": "stranger"})
+        assert refused.status_code == 403
+        assert len(stream.connections) == 1
 
 
 @pytest.mark.parametrize("prefix", ["/voice", "/voice/"])

@@ -171,11 +171,33 @@ async def test_a_subclass_is_drawn_by_the_same_modules() -> None:
 
 async def test_a_streams_component_shares_its_counter() -> None:
     stream = Stream(echo, modality="audio", concurrency_limit=None)
-    assert stream.webrtc_component is None
+    component = stream.webrtc_component
+    assert component.mode == "send-receive"
     assert isinstance(stream.ui, gr.Blocks)
     assert stream.ui is stream.ui
+    assert stream.webrtc_component is component
+    assert component in stream.ui.blocks.values()
     assert stream.webrtc_component._line.core.factory is stream.factory
     assert stream.webrtc_component.concurrency_limit is None
+
+
+async def test_a_streams_component_is_there_beside_a_page_of_ones_own() -> None:
+    stream = Stream(echo, modality="audio")
+    with gr.Blocks() as blocks:
+        stream.webrtc_component.render()
+    stream.ui = blocks
+    assert stream.ui is blocks
+    assert stream.webrtc_component in blocks.blocks.values()
+    stream.webrtc_component = mine = WebRTC(modality="audio")
+    assert stream.webrtc_component is mine
+
+
+async def test_without_gradio_a_stream_has_no_component(monkeypatch: Any) -> None:
+    def missing() -> None:
+        raise MissingExtension("no Gradio")
+
+    monkeypatch.setattr("fastrtc.stream.require_gradio", missing)
+    assert Stream(echo, modality="audio").webrtc_component is None
 
 
 @pytest.mark.parametrize("folder", ["component", "example"])

@@ -29,6 +29,7 @@ def make_router(
     configuration: Callable[[], Awaitable[dict[str, Any] | None]],
     path: str,
     tags: list[Any] | None,
+    offer: Callable[..., Any] | None = None,
 ) -> APIRouter:
     """The routes of one stream's signalling.
 
@@ -38,11 +39,20 @@ def make_router(
         configuration: makes the ``RTCConfiguration`` for a browser, asked each time.
         path: prefix of the routes.
         tags: for their documentation.
+        offer: answers offers instead, where a subclass of the stream has its own.
     """
     router = APIRouter(prefix=path)
 
-    @router.post(
+    async def webrtc_offer(request: Request) -> JSONResponse:
+        """Answers a WebRTC offer, or takes a trickled ICE candidate."""
+        principal = await authorise(authorize, request)
+        status, answer = await answer_offer(offers, await read_body(request), principal)
+        return JSONResponse(answer, status_code=status)
+
+    router.add_api_route(
         "/webrtc/offer",
+        webrtc_offer if offer is None else offer,
+        methods=["POST"],
         tags=tags,
         openapi_extra={
             "requestBody": {
@@ -51,11 +61,6 @@ def make_router(
             }
         },
     )
-    async def webrtc_offer(request: Request) -> JSONResponse:
-        """Answers a WebRTC offer, or takes a trickled ICE candidate."""
-        principal = await authorise(authorize, request)
-        status, answer = await answer_offer(offers, await read_body(request), principal)
-        return JSONResponse(answer, status_code=status)
 
     @router.get("/webrtc/configuration", tags=tags)
     async def webrtc_configuration(request: Request) -> JSONResponse:
