@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from fastrtc.session.inbound import InboundAudio
+from fastrtc.session.inbound import STALL_KEPT_S, InboundAudio
+from fastrtc.testing import run
 
 
 async def test_a_reader_woken_by_a_frame_that_a_close_dropped_keeps_waiting() -> None:
@@ -24,3 +25,19 @@ async def test_the_oldest_frame_goes_when_five_seconds_wait() -> None:
     assert inbound.received == 255
     assert inbound.dropped == 5
     assert len(inbound.take_all()) == 250
+
+
+def test_a_stall_is_known_for_a_while_by_the_audio_that_waited() -> None:
+    async def check() -> None:
+        inbound = InboundAudio(asyncio.get_running_loop(), channels=1)
+        for frames, stall_s in [(50, 0.0), (200, 4.0), (100, 4.0), (300, 5.0)]:
+            for _ in range(frames):
+                inbound.put(bytearray(1920), 48_000)
+            inbound.take_all()
+            assert inbound.stall_s == stall_s
+        await asyncio.sleep(STALL_KEPT_S - 0.1)
+        assert inbound.stall_s == 5.0
+        await asyncio.sleep(0.2)
+        assert inbound.stall_s == 0.0
+
+    run(check())

@@ -111,6 +111,38 @@ def test_a_fast_handler_is_held_back_and_let_go_by_one_timer(handler: Any) -> No
     run(check())
 
 
+@pytest.mark.parametrize("handler", [AsyncEcho(), SyncEcho(), lambda frame: frame])
+def test_an_echo_hands_over_at_once_all_that_waited_while_it_stalled(handler: Any) -> None:
+    """Held back, what it is late by would hide in its own queue, for the rest of the call."""
+
+    async def check() -> None:
+        async with MemoryClient(stream(handler)) as client:
+            await client.listen(0.1)
+            for _ in range(240):
+                client.session.on_audio(bytearray(1920), 48000)
+            await client.listen(0.1)
+            for _ in range(50):
+                client.session.on_audio(bytearray(1920), 48000)
+                await client.listen(0.02)
+            assert 4.6 < client.session.transport.queued_s < 4.9
+
+    run(check())
+
+
+def test_a_reply_after_a_stall_is_held_back_too() -> None:
+    async def check() -> None:
+        async with MemoryClient(stream(Endless())) as client:
+            transport = client.session.transport
+            for _ in range(240):
+                client.session.on_audio(bytearray(1920), 48000)
+            await client.listen(3)
+            assert transport.queued_s <= HIGH_WATER_S + 4.8 + 0.02
+            await client.listen(20)
+            assert transport.queued_s <= HIGH_WATER_S + 0.02
+
+    run(check())
+
+
 def test_an_endless_generator_is_held_back_too() -> None:
     made = 0
 

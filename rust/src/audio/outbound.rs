@@ -143,7 +143,7 @@ pub struct Outbound {
     backlog: Option<Backlog>,
     /// Frames of the backlog that are leaving, a few at each tick.
     surplus: u32,
-    /// Ticks that the source was handed before its first sound.
+    /// Ticks that the source was handed since its last sound.
     heard_ticks: u64,
     /// When a slot last carried the user's audio.
     last_audio: Option<Instant>,
@@ -195,12 +195,10 @@ impl Outbound {
         Ok(())
     }
 
-    /// The source was handed `ticks` of the client's audio. If it echoes them it cannot be later than
-    /// by all that it was handed before its first sound.
+    /// The source was handed `ticks` of the client's audio. If it echoes them, it comes after a silence
+    /// with all that it was handed meanwhile.
     pub fn note_heard(&mut self, ticks: u64) {
-        if self.last_audio.is_none() {
-            self.heard_ticks += ticks;
-        }
+        self.heard_ticks += ticks;
     }
 
     /// Drops what is queued; silence begins at the next tick.
@@ -400,8 +398,9 @@ impl Outbound {
     /// The user's audio begins or goes on: what may it be late by?
     fn end_silence(&mut self, now: Instant) {
         let interrupted = std::mem::take(&mut self.interrupted);
+        let heard_ticks = std::mem::take(&mut self.heard_ticks);
         let Some(before) = self.last_audio.replace(now) else {
-            self.backlog = Some(Backlog::at_beginning(self.heard_ticks, now));
+            self.backlog = Some(Backlog::at_beginning(heard_ticks, now));
             return;
         };
         if !self.talking {
@@ -410,8 +409,8 @@ impl Outbound {
         }
         let silence = now.saturating_duration_since(before);
         if !interrupted && (!self.talking || silence >= MAX_TICK_DELAY) {
-            let backlog = Backlog::after(silence, now);
-            self.backlog = backlog.map(|backlog| backlog.on_top_of(self.backlog));
+            let backlog = Backlog::after(silence, heard_ticks, now);
+            self.backlog = Some(backlog.on_top_of(self.backlog));
         }
     }
 

@@ -17,6 +17,10 @@ __all__ = ["INBOUND_BOUND_S", "InboundAudio"]
 
 INBOUND_BOUND_S: Final = 5.0
 """Audio that waits for a slow handler; beyond it the oldest is dropped."""
+STALL_S: Final = 1.5
+"""More than this waits only for a handler, or an event loop, that stalled..."""
+STALL_KEPT_S: Final = 10.0
+"""...which is known for so long: until an echo has caught up."""
 INT16: Final = np.dtype(np.int16)
 
 
@@ -33,7 +37,9 @@ class InboundAudio:
         self._channels = channels
         self._frames: deque[tuple[Any, int]] = deque()
         self._bytes = 0
-        self._bound_bytes = 0
+        self._stall_bytes = 0
+        self._stall_s = 0.0
+        self._stall_kept_until_s = 0.0
         self._waiter: asyncio.Future[None] | None = None
         self.is_open = True
         self.received = 0
@@ -49,8 +55,8 @@ class InboundAudio:
         self.received += 1
         self._frames.append((samples, rate_hz))
         self._bytes += len(samples)
-        if self._bytes > self._bound_bytes:
-            self._keep_bound(rate_hz)
+        if self._bytes > self._stall_bytes:
+            self._note_stall(rate_hz)
         waiter = self._waiter
         if waiter is not None:
             self._waiter = None
@@ -80,9 +86,19 @@ class InboundAudio:
         self._frames.clear()
         self._bytes = 0
 
-    def _keep_bound(self, rate_hz: int) -> None:
-        self._bound_bytes = int(INBOUND_BOUND_S * rate_hz) * self._channels * 2
-        while self._bytes > self._bound_bytes and len(self._frames) > 1:
+    @property
+    def stall_s(self) -> float:
+        """Seconds of audio that a stalled handler was given at once lately; 0 if none stalled."""
+        return self._stall_s if self._loop.time() < self._stall_kept_until_s else 0.0
+
+    def _note_stall(self, rate_hz: int) -> None:
+        bytes_a_second = rate_hz * self._channels * 2
+        self._stall_bytes = int(STALL_S * bytes_a_second)
+        if self._bytes <= self._stall_bytes:
+            return
+        while self._bytes > INBOUND_BOUND_S * bytes_a_second and len(self._frames) > 1:
             samples, _ = self._frames.popleft()
             self._bytes -= len(samples)
             self.dropped += 1
+        self._stall_s = max(self.stall_s, self._bytes / bytes_a_second)
+        self._stall_kept_until_s = self._loop.time() + STALL_KEPT_S

@@ -16,6 +16,7 @@ from fastrtc.audio.convert import AudioChunk, normalise_audio
 from fastrtc.handlers.outputs import split_outputs
 
 if TYPE_CHECKING:
+    from fastrtc.session.inbound import InboundAudio
     from fastrtc.session.session import Session
 
 __all__ = ["HIGH_WATER_S", "LOW_WATER_S", "Passage", "Playout"]
@@ -67,11 +68,13 @@ class Playout:
 
     Args:
         session: whose transport plays.
+        inbound: what the handler is given; after a stall an echo hands all of it over at once.
         heard: whether the client hears media at all; in mode "send" it is dropped.
     """
 
-    def __init__(self, session: Session, heard: bool) -> None:
+    def __init__(self, session: Session, inbound: InboundAudio, heard: bool) -> None:
         self._session = session
+        self._inbound = inbound
         self._heard = heard
         self._waiter: asyncio.Future[None] | None = None
         self._passages: list[Passage] = []
@@ -206,9 +209,16 @@ class Playout:
         return True
 
     async def room(self) -> None:
-        """Returns when the handler may be asked for more."""
-        if self._held is not None or self._session.transport.queued_s > HIGH_WATER_S:
-            await self.fallen_to(LOW_WATER_S)
+        """Returns when the handler may be asked for more.
+
+        A handler that stalled may hand over what it was given at once. Held back, an echo would be
+        late for good: the transport could not tell it from a reply.
+        """
+        if self._held is None:
+            queued_s = self._session.transport.queued_s
+            if queued_s <= HIGH_WATER_S or queued_s <= HIGH_WATER_S + self._inbound.stall_s:
+                return
+        await self.fallen_to(LOW_WATER_S)
 
     async def fallen_to(self, level_s: float) -> None:
         """Returns when at most ``level_s`` seconds wait to be sent, and nothing is held."""

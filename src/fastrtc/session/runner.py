@@ -70,10 +70,10 @@ class Runner:
             session.fail,
             session.loop.time,
         )
-        self.playout = Playout(session, heard=mode != "send")
+        self.inbound = InboundAudio(session.loop, 2 if handler.expected_layout == "stereo" else 1)
+        self.playout = Playout(session, self.inbound, heard=mode != "send")
         self._tasks: set[asyncio.Task[None]] = set()
         self._lanes: list[Lane] = []
-        self.inbound = InboundAudio(session.loop, 2 if handler.expected_layout == "stereo" else 1)
         self.video = video_of(session, self, handler, mode)
         self._emit_idle = Idle(session.loop)
         self._text_idle = Idle(session.loop)

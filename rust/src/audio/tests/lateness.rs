@@ -108,7 +108,7 @@ fn delays_from_the_beginning_ms(heard: u64, at_once: usize) -> [f64; 2] {
 
 #[test]
 fn what_waited_for_a_live_source_to_begin_does_not_delay_it_for_good() {
-    for (heard, at_once) in [(0, 2), (0, 5), (10, 10), (30, 30), (110, 100)] {
+    for (heard, at_once) in [(0, 2), (0, 5), (10, 10), (30, 30), (110, 100), (200, 200)] {
         let [early_ms, late_ms] = delays_from_the_beginning_ms(heard, at_once);
         let buffered_ms = 20.0 * (at_once.min(11) - 1) as f64;
         assert!(early_ms >= buffered_ms, "{early_ms} ms");
@@ -171,47 +171,89 @@ fn a_reply_in_chunks_is_not_sent_ahead_of_its_time() {
     }
 }
 
-#[test]
-fn a_live_source_that_stalled_for_most_of_a_second_catches_up() {
-    for stalled in [15, 30, 45] {
-        let mut track = Track::new(1);
-        for n in 0..200 {
-            if !(20..20 + stalled).contains(&n) {
-                track.run_to(f64::from(n) * 20.0);
-            }
+/// A source in real time that is stopped for `stalled` frames and then hands over all that it missed,
+/// or the last `bound` frames of it: how late it is shortly before that is made up for, and in the end.
+fn delays_after_a_stall_ms(stalled: u32, bound: u32) -> [f64; 2] {
+    let mut track = Track::new(1);
+    let back = 20 + stalled;
+    let lost = stalled.saturating_sub(bound);
+    for n in 0..back + 200 {
+        track.outbound.note_heard(u64::from(FRAME_TICKS));
+        if !(20..back).contains(&n) {
+            track.run_to(f64::from(n) * 20.0);
+            (lost..stalled)
+                .take_while(|_| n == back)
+                .for_each(|_| track.play(20.0));
             track.play(20.0);
         }
-        track.run_to(10_000.0);
-        let media = track.media();
-        assert_eq!(media.len(), 200);
-        let late_ms = media[199].0 - 199.0 * 20.0;
+    }
+    track.run_to(20_000.0);
+    let media = track.media();
+    assert_eq!(media.len() as u32, back + 200 - lost, "nothing is lost");
+    assert!(media.iter().all(|(_, packet)| packet.media_ticks == 960));
+    [60 + lost, back + 199].map(|n| media[(n - lost) as usize].0 - f64::from(n) * 20.0)
+}
+
+#[test]
+fn a_live_source_that_stalled_catches_up_when_it_hands_over_all_that_it_missed() {
+    for stalled in [15, 30, 45, 55, 75, 100, 140, 250, 400] {
+        let bound = stalled.min(250);
+        let [early_ms, late_ms] = delays_after_a_stall_ms(stalled, bound);
+        let held_ms = 19.0 * f64::from(bound);
+        assert!(early_ms > held_ms, "{stalled} frames: {early_ms} ms late");
         assert!(late_ms <= 20.1, "{stalled} frames: {late_ms} ms late");
     }
 }
 
 #[test]
-fn a_live_source_that_stalled_for_longer_catches_up_when_it_hands_over_all_that_it_missed() {
-    for stalled in [55, 75, 100, 140] {
-        let mut track = Track::new(1);
-        for n in 0..20 {
-            track.run_to(f64::from(n) * 20.0);
-            track.play(20.0);
+fn a_live_source_catches_up_with_what_came_of_a_gap_in_which_some_was_lost() {
+    // 0.8 s without network: half of it was lost, the rest came at once.
+    let mut track = Track::new(1);
+    let mut played = 0;
+    for n in 0..300 {
+        track.run_to(f64::from(n) * 20.0);
+        let came = match n {
+            20..60 => 0,
+            60 => 20,
+            _ => 1,
+        };
+        track.outbound.note_heard(came * u64::from(FRAME_TICKS));
+        (0..came).for_each(|_| track.play(20.0));
+        played += came;
+    }
+    track.run_to(20_000.0);
+    let media = track.media();
+    assert_eq!(media.len() as u64, played);
+    let late_ms = media.last().unwrap().0 - 299.0 * 20.0;
+    assert!(late_ms <= 20.1, "{late_ms} ms late");
+}
+
+#[test]
+fn a_source_that_keeps_a_lead_is_not_sent_ahead_after_a_pause() {
+    for lead in [15, 20, 30] {
+        for pause_ms in [20.0 * f64::from(lead) + 100.0, 700.0, 800.0, 990.0, 3_000.0] {
+            let mut track = Track::new(1);
+            track.play(200.0);
+            let begin_ms = 200.0 + pause_ms;
+            let heard_ticks = (begin_ms * 48.0) as u64;
+            track.run_to(begin_ms - 1.0);
+            track.outbound.note_heard(heard_ticks);
+            track.run_to(begin_ms);
+            track.sent.clear();
+            (0..lead).for_each(|_| track.play(20.0));
+            for n in 1..200 {
+                track.run_to(begin_ms + f64::from(n) * 20.0);
+                track.outbound.note_heard(u64::from(FRAME_TICKS));
+                track.play(20.0);
+            }
+            let media = track.media();
+            let last = media.len() - 1;
+            let elapsed_ms = media[last].0 - media[0].0;
+            assert!(
+                elapsed_ms >= last as f64 * 20.0 - 0.1,
+                "{lead} frames of lead after {pause_ms} ms: {last} frames in {elapsed_ms} ms"
+            );
         }
-        let back = 20 + stalled;
-        track.run_to(f64::from(back) * 20.0);
-        for n in 20..back + 200 {
-            track.run_to(track.now_ms.max(f64::from(n) * 20.0));
-            track.play(20.0);
-        }
-        track.run_to(20_000.0);
-        let media = track.media();
-        assert_eq!(media.len() as u32, back + 200, "nothing is lost");
-        assert!(media.iter().all(|(_, packet)| packet.media_ticks == 960));
-        let late_ms = |n: u32| media[n as usize].0 - f64::from(n) * 20.0;
-        let early_ms = late_ms(60);
-        assert!(early_ms > f64::from(stalled) * 19.0, "{early_ms} ms");
-        let late_ms = late_ms(back + 199);
-        assert!(late_ms <= 20.1, "{stalled} frames: {late_ms} ms late");
     }
 }
 
