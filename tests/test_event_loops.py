@@ -111,6 +111,22 @@ def test_candidates_and_closing_cross_loops() -> None:
         assert call(second, stream.offer(body))["sdp"] == "renegotiated answer"
         call(second, stream.shutdown(0))
         assert len(stream.sessions) == 0
+        late = call(first, stream.offer({**body, "webrtc_id": "late"}))
+        assert late["meta"]["error"] == "connection_closed"
+
+
+def test_a_stream_that_was_shut_down_serves_the_next_application() -> None:
+    stream = Stream(AsyncEcho(), modality="audio")
+    app = FastAPI()
+    stream.mount(app)
+
+    async def live_and_end() -> None:
+        await stream.shutdown(0)
+        async with app.router.lifespan_context(app), MemoryClient(stream, "me") as client:
+            assert client.state == "live"
+
+    with Server() as server:
+        call(server, live_and_end())
 
 
 def test_an_application_that_ends_leaves_the_other_loops_sessions_alone() -> None:

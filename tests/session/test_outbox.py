@@ -9,7 +9,7 @@ import pytest
 
 from fastrtc import AdditionalOutputs, Stream
 from fastrtc.errors import SessionClosed
-from fastrtc.session.outbox import KEPT, Outbox
+from fastrtc.session.outbox import ENDED_IDS, KEPT, Outbox
 from fastrtc.testing import MemoryClient, run
 from mirrors import AsyncMirror, SyncMirror
 from pictures import number_of, numbered
@@ -68,6 +68,28 @@ def test_what_was_left_unread_can_be_read_after_the_end_but_not_for_ever() -> No
         outbox.put("me", AdditionalOutputs(3))
         outbox.closed("me")
         assert await numbers(outbox) == [3]
+
+    run(check())
+
+
+def test_who_comes_just_after_the_end_does_not_wait_for_ever() -> None:
+    async def check() -> None:
+        outbox = Outbox()
+        outbox.opened("me")
+        outbox.closed("me")
+        assert await asyncio.wait_for(numbers(outbox), 1) == []
+        with pytest.raises(SessionClosed):
+            await asyncio.wait_for(outbox.latest("me"), 1)
+        outbox.opened("me")
+        reading = asyncio.create_task(numbers(outbox))
+        await asyncio.sleep(0)
+        outbox.put("me", AdditionalOutputs(1))
+        outbox.closed("me")
+        assert await reading == [1]
+        for number in range(ENDED_IDS + 10):
+            outbox.closed(str(number))
+        assert len(outbox._ended) == ENDED_IDS
+        assert not outbox._boxes
 
     run(check())
 

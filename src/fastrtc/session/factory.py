@@ -57,6 +57,7 @@ class SessionFactory:
         self.outbox = Outbox()
         self._early_inputs: OrderedDict[str, tuple[float, list[Any]]] = OrderedDict()
         self._draining: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        self._is_shut_down = False
 
     def check_open(self) -> None:
         """Raises what :meth:`admit` would raise now, before work is done in vain.
@@ -65,7 +66,7 @@ class SessionFactory:
             ConcurrencyLimitReached: all slots are taken.
             ConnectionClosed: the stream shuts down.
         """
-        if asyncio.get_running_loop() in self._draining:
+        if self._is_shut_down or asyncio.get_running_loop() in self._draining:
             raise ConnectionClosed("the server is shutting down")
         self.registry.check_room()
 
@@ -138,6 +139,7 @@ class SessionFactory:
 
     def reopen(self) -> None:
         """The running loop's application starts: new sessions are welcome."""
+        self._is_shut_down = False
         self._draining.discard(asyncio.get_running_loop())
 
     def begin_drain(self, drain_s: float) -> None:
@@ -153,8 +155,9 @@ class SessionFactory:
 
         Args:
             drain_s: how long clients get to go by themselves.
-            every_loop: end the sessions of other event loops too, not only the running one's.
+            every_loop: take no new sessions on other event loops either, and end theirs too.
         """
+        self._is_shut_down = self._is_shut_down or every_loop
         self.begin_drain(drain_s)
         loop = asyncio.get_running_loop()
         leaving = [s for s in self.registry.all() if every_loop or s.loop is loop]

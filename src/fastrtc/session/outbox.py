@@ -1,8 +1,8 @@
 """``AdditionalOutputs`` on their way from handlers to whoever reads them.
 
 Outputs produced before the first reader are kept, a reader may come before the session, several
-readers each get all, and reading ends when the session does. Everything is bounded. Safe from
-any thread; owns no task.
+readers each get all, and reading ends when the session does, at once for who comes just after.
+Everything is bounded. Safe from any thread; owns no task.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ __all__ = ["Outbox"]
 KEPT: Final = 256
 """Outputs that wait for one reader, or for the first one; beyond it the oldest is dropped."""
 LEFT_S: Final = 30.0
-"""How long unread outputs are kept after their session has ended."""
+"""How long unread outputs are kept after their session has ended..."""
+ENDED_IDS: Final = 1024
+"""...and of how many ids it is known that they have."""
 
 
 class _Reader:
@@ -68,10 +70,13 @@ class Outbox:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._boxes: OrderedDict[str, _Box] = OrderedDict()
+        self._ended: OrderedDict[str, float] = OrderedDict()
+        """When sessions ended; a session of the same id that begins is another one."""
 
     def opened(self, webrtc_id: str) -> None:
         """A session with this id begins; what a former one of that id left is dropped."""
         with self._lock:
+            self._ended.pop(webrtc_id, None)
             box = self._boxes.get(webrtc_id)
             if box is not None and box.ended_at is not None:
                 del self._boxes[webrtc_id]
@@ -91,10 +96,15 @@ class Outbox:
     def closed(self, webrtc_id: str) -> None:
         """The session has ended: readers get what is left, then end."""
         with self._lock:
+            now = time.monotonic()
+            self._ended[webrtc_id] = now
+            self._ended.move_to_end(webrtc_id)
+            if len(self._ended) > ENDED_IDS:
+                self._ended.popitem(last=False)
             box = self._boxes.get(webrtc_id)
             if box is None:
                 return
-            box.ended_at = time.monotonic()
+            box.ended_at = now
             for reader in box.readers:
                 reader.ended = True
                 reader.wake()
@@ -139,7 +149,9 @@ class Outbox:
             box = self._boxes.setdefault(webrtc_id, _Box())
             reader.items.extend(box.kept)
             box.kept.clear()
-            reader.ended = box.ended_at is not None
+            ended_at = self._ended.get(webrtc_id)
+            is_over = ended_at is not None and time.monotonic() - ended_at <= LEFT_S
+            reader.ended = is_over or box.ended_at is not None
             box.readers.append(reader)
         return reader
 
