@@ -212,7 +212,7 @@ def test_what_was_said_before_a_greeting_that_may_not_be_interrupted_is_answered
 
         async with MemoryClient(stream(talk.sync, can_interrupt=False)) as client:
             await client.send_audio(WORDS[:RATE_HZ])
-            client.handler.turns.speak(greet)  # type: ignore[attr-defined]
+            client.handler._fastrtc_taker.speak(greet)  # type: ignore[attr-defined]
             await client.send_audio(np.concatenate((LONG[:RATE_HZ], silence(1.5))))
             assert (greeting.closed, talk.begun) == (1, 1)
             assert contains(talk.turns[0], WORDS[: RATE_HZ // 2])
@@ -531,7 +531,7 @@ def test_two_hundred_interruptions_at_random_moments(
         served = Stream(kind(fn, startup_fn=fn), modality="audio")
         interruptions: list[tuple[float, int]] = []
         async with MemoryClient(served) as client:
-            turns = client.handler.turns  # type: ignore[attr-defined]
+            turns = client.handler._fastrtc_taker  # type: ignore[attr-defined]
             for _ in range(10):
                 await client.listen(moments.random() * 0.3 * pace)
                 for _ in range(1 + (moments.random() < 0.4)):

@@ -10,6 +10,7 @@ import pytest
 
 from fastrtc import AsyncStreamHandler, Stream
 from fastrtc.errors import HandlerError, InputsTimeout, SessionClosed
+from fastrtc.handlers.base import StreamHandlerBase
 from fastrtc.testing import MemoryClient, run
 from recorders import AsyncEcho, SyncEcho
 
@@ -94,6 +95,33 @@ def test_each_client_gets_its_own_copy_by_the_users_method() -> None:
 def test_before_a_session_the_handler_says_so() -> None:
     with pytest.raises(HandlerError, match="serves no client yet"):
         _ = AsyncEcho().loop
+
+
+class Connected(AsyncEcho):
+    """Has attributes of its own, as any subclass may that was written before there was ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.session: Any = None
+        self._session = self.played_s = self._calls = self._turns = None
+
+    async def start_up(self) -> None:
+        self.session = "a connection to a service"
+
+
+def test_new_names_leave_room_for_attributes_of_ones_own() -> None:
+    async def check() -> None:
+        async with MemoryClient(Stream(Connected(), modality="audio")) as client:
+            await client.send_silence(0.2)
+            await client.listen(0.2)
+            assert client.handler.session == "a connection to a service"
+            client.handler.clear_queue()
+            await client.handler.send_message('{"type": "log", "data": "still here"}')
+            assert client.handler.loop is client.session.loop
+            assert len(client.heard())
+        assert "serves" in (StreamHandlerBase.session.__doc__ or "")
+
+    run(check())
 
 
 class Line:

@@ -119,7 +119,7 @@ def test_a_model_that_fails_is_asked_once_more_and_no_turn_hangs() -> None:
             assert len(talk.turns) == before + 1
             assert contains(talk.turns[-1], clip("go-forward"))
             assert len(errors(client)) == 1
-            hearing = client.handler.turns._hearing  # type: ignore[attr-defined]
+            hearing = client.handler._fastrtc_taker._hearing  # type: ignore[attr-defined]
             assert hearing.audio.end_s - hearing.audio.start_s < 2
 
     run(check())

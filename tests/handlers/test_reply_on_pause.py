@@ -417,7 +417,7 @@ def test_nothing_of_a_session_stays(which: int) -> None:
                 assert client.played
                 await client.send_audio(clip("go-forward"))
                 gone += [weakref.ref(client.handler), weakref.ref(client.session)]
-                turns: Any = client.handler.turns  # type: ignore[attr-defined]
+                turns: Any = client.handler._fastrtc_taker  # type: ignore[attr-defined]
                 gone += [weakref.ref(turns), weakref.ref(turns._hearing)]
             del client, turns
         return gone

@@ -169,7 +169,7 @@ def test_a_turn_that_waits_for_a_reply_is_answered_while_others_chat() -> None:
     async def check() -> None:
         talk = Talk(10)
         async with MemoryClient(stream(talk, Hears(), can_interrupt=False)) as client:
-            turns = client.handler.turns  # type: ignore[attr-defined]
+            turns = client.handler._fastrtc_taker  # type: ignore[attr-defined]
             turns.take_turn(WORDS)
             await client.listen(0.1)
             turns.take_turn(OTHER)

@@ -96,6 +96,30 @@ def test_a_subclass_can_be_tested_without_a_session() -> None:
     assert handler.state.stream is None
 
 
+class Busy(ReplyOnPause):
+    """Keeps things of its own under names that ours could have."""
+
+    def __init__(self, fn: Any, **options: Any) -> None:
+        super().__init__(fn, **options)
+        self.session = self.settings = self.turns = None  # type: ignore[assignment]
+        self._session = self._turns = self._calls = self._heard = self._earlier = 0
+        self._log = self._greet = self._said = "mine"
+
+    def copy(self) -> Busy:
+        return Busy(self.fn, input_sample_rate=self.input_sample_rate)
+
+
+def test_attributes_of_a_subclass_are_its_own() -> None:
+    async def check() -> None:
+        talk = Talk(5)
+        async with MemoryClient(serve(Busy(talk.sync, input_sample_rate=RATE_HZ))) as client:
+            await client.send_audio(np.concatenate((WORDS, silence(1.5))))
+            assert len(talk.turns) == 1
+            assert logs(client) == ["started_talking", "pause_detected", "response_starting"]
+
+    run(check())
+
+
 def test_a_buffer_that_is_not_emptied_grows() -> None:
     lengths: list[float] = []
 

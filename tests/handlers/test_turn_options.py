@@ -233,7 +233,7 @@ def test_no_words_interrupt_a_reply_that_may_not_be_interrupted() -> None:
         served = stream(talk.sync, can_interrupt=False, interrupt_min_words=1, stt=words)
         async with MemoryClient(served) as client:
             await begin(client)
-            turns = client.handler.turns  # type: ignore[attr-defined]
+            turns = client.handler._fastrtc_taker  # type: ignore[attr-defined]
             turns.take_turn(WORDS)
             await client.send_audio(np.concatenate((WORDS, silence(0.5))))
             assert not words.asked

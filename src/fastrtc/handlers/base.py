@@ -9,7 +9,7 @@ import asyncio
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast
 
 from fastrtc.errors import HandlerError, InputsTimeout
 from fastrtc.handlers.outputs import AdditionalOutputs, AudioEmitType
@@ -81,6 +81,21 @@ class _Channel:
         self._session.send_message(message)
 
 
+class Shadowable(Generic[T]):
+    """A property in whose place a subclass may put an attribute, as any name was free to
+    subclasses written for FastRTC 0.0.34 that this library has since given a meaning.
+
+    What is not for subclasses is called ``_fastrtc_...`` for the same reason.
+    """
+
+    def __init__(self, get: Callable[[Any], T]) -> None:
+        self._get = get
+        self.__doc__ = get.__doc__
+
+    def __get__(self, handler: Any, kind: type[Any]) -> T:
+        return self if handler is None else self._get(handler)  # type: ignore[return-value]
+
+
 class StreamHandlerBase(ABC):
     """What all handlers share. Subclass :class:`StreamHandler` or :class:`AsyncStreamHandler`.
 
@@ -100,11 +115,11 @@ class StreamHandlerBase(ABC):
         ValueError: a rate is not a positive multiple of 50, or the layout is unknown.
     """
 
-    _init_call: tuple[tuple[Any, ...], dict[str, Any]]
+    _fastrtc_init_call: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
-        self._init_call = (args, kwargs)
+        self._fastrtc_init_call = (args, kwargs)
         return self
 
     def __init__(
@@ -142,7 +157,7 @@ class StreamHandlerBase(ABC):
         self.latest_args: list[Any] = [WEBRTC_VALUE]
         self.args_set = asyncio.Event()
         self.channel_set = asyncio.Event()
-        self._session: HandlerSession | None = None
+        self._fastrtc_session: HandlerSession | None = None
         self._channel: DataChannel | None = None
         self._phone_mode = False
         # Whoever drives a handler without a session sets these two, as FastRTC 0.0.34's users do.
@@ -153,7 +168,7 @@ class StreamHandlerBase(ABC):
 
     def attach(self, session: HandlerSession) -> None:
         """Gives the handler its session; called once, before any other method."""
-        self._session = session
+        self._fastrtc_session = session
         self._phone_mode = session.is_phone
         self._clear_queue = session.clear
         self._loop = session.loop
@@ -179,28 +194,32 @@ class StreamHandlerBase(ABC):
 
     def open_channel(self) -> None:
         """The session's client can be sent text now."""
-        if self._session is not None and self._channel is None:
-            self.set_channel(_Channel(self._session))
+        if self._fastrtc_session is not None and self._channel is None:
+            self.set_channel(_Channel(self._fastrtc_session))
 
     # What user code asks.
 
     @property
+    def _fastrtc_live(self) -> HandlerSession:
+        if self._fastrtc_session is None:
+            raise HandlerError(
+                f"{type(self).__name__} serves no client yet; use this from start_up() on"
+            )
+        return self._fastrtc_session
+
+    @Shadowable
     def session(self) -> HandlerSession:
-        """The session this handler serves.
+        """The session this handler serves; free for an attribute of a subclass's own.
 
         Raises:
             HandlerError: it serves none yet: in ``__init__``, say.
         """
-        if self._session is None:
-            raise HandlerError(
-                f"{type(self).__name__} serves no client yet; use this from start_up() on"
-            )
-        return self._session
+        return self._fastrtc_live
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that the session lives on."""
-        return self.session.loop if self._loop is None else self._loop
+        return self._fastrtc_live.loop if self._loop is None else self._loop
 
     @property
     def channel(self) -> DataChannel | None:
@@ -216,22 +235,22 @@ class StreamHandlerBase(ABC):
     def phone_mode(self, value: bool) -> None:
         self._phone_mode = value
 
-    @property
+    @Shadowable
     def played_s(self) -> float:
         """Seconds of the current reply that were really sent to the client."""
-        return self.session.played_s
+        return self._fastrtc_live.played_s
 
     @property
     def clear_queue(self) -> Callable[[], Any]:
         """Call it to drop the audio that waits to be sent; returns the seconds already sent."""
-        return self.session.clear if self._clear_queue is None else self._clear_queue
+        return self._fastrtc_live.clear if self._clear_queue is None else self._clear_queue
 
     def copy(self) -> StreamHandlerBase:
         """A handler for one more client: the same class, made with the same arguments.
 
         Override it where construction alone does not give a client what it needs.
         """
-        args, kwargs = self._init_call
+        args, kwargs = self._fastrtc_init_call
         return type(self)(*args, **kwargs)
 
     def shutdown(self) -> Any:  # noqa: B027
@@ -260,12 +279,12 @@ class StreamHandlerBase(ABC):
         has_value = bool(args) and isinstance(args[0], WebRTCData)
         self.latest_args = list(args) if has_value else [WEBRTC_VALUE, *args]
         self.args_set.set()
-        if self._session is not None:
-            self._session.wake()
+        if self._fastrtc_session is not None:
+            self._fastrtc_session.wake()
 
     async def fetch_args(self) -> None:
         """Asks the client to send its inputs."""
-        self._tell(create_message("send_input", []))
+        self.__tell(create_message("send_input", []))
 
     async def wait_for_args(self, timeout_s: float | None = INPUTS_TIMEOUT_S) -> None:
         """Asks the client for its inputs and waits for them; on a telephone returns at once.
@@ -296,24 +315,24 @@ class StreamHandlerBase(ABC):
             InputsTimeout: they did not come in time.
             SessionClosed: the session ended meanwhile.
         """
-        if self._session is None:
+        if self._fastrtc_session is None:
             loop = self.loop
             asyncio.run_coroutine_threadsafe(self.wait_for_args(timeout_s), loop).result()
         else:
-            self._session.run_from_thread(self.wait_for_args(timeout_s))
+            self._fastrtc_session.run_from_thread(self.wait_for_args(timeout_s))
 
     async def send_message(self, msg: str) -> None:
         """Sends text to the client, if there is one; see :func:`fastrtc.create_message`."""
-        self._tell(msg)
+        self.__tell(msg)
 
     def send_message_sync(self, msg: str) -> None:
         """:meth:`send_message` for sync handlers; returns without waiting for the network."""
-        self._tell(msg)
+        self.__tell(msg)
 
-    def _tell(self, msg: str) -> None:
+    def __tell(self, msg: str) -> None:
         """To the session's client; without a session to the channel that was set, or to nobody."""
-        if self._session is not None:
-            self._session.send_message(msg)
+        if self._fastrtc_session is not None:
+            self._fastrtc_session.send_message(msg)
         elif self._channel is not None:
             self._channel.send(msg)
 

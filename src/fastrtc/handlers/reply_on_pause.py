@@ -135,7 +135,7 @@ class ReplyOnPause(RunningReply):
         self.can_interrupt = can_interrupt
         self.needs_args = needs_args
         self.on_idle = on_idle
-        self.settings = TurnSettings(
+        self._fastrtc_settings = TurnSettings(
             algo=self.algo_options,
             model_options=model_options,
             preroll_s=preroll_s,
@@ -150,41 +150,41 @@ class ReplyOnPause(RunningReply):
             stt=stt,
         )
         if self._overrides("determine_pause"):
-            self.settings.check_without_detector()
+            self._fastrtc_settings.check_without_detector()
         if (on_idle is None) != (idle_after_s is None):
             raise ValueError("on_idle and idle_after_s belong together: give both, or neither")
         self.is_async = is_async_callable(fn)
-        self._calls = ReplyCalls(self, fn, needs_args)
+        self._fastrtc_calls = ReplyCalls(self, fn, needs_args)
         """Made anew for a client, since subclasses set attributes after this."""
         self.model = get_silero_model() if model is None else prepared(model)
-        self._given = {name: getattr(self, name) for name in SETTABLE}
+        self.__given = {name: getattr(self, name) for name in SETTABLE}
         self.state = AppState()
-        self._may_play: Callable[[], bool] | None = None
-        self._earlier: npt.NDArray[np.int16] = np.zeros(0, np.int16)
-        self._channels = 2 if expected_layout == "stereo" else 1
-        self._heard = TurnAudio(input_sample_rate, self._channels)
+        self.__may_play: Callable[[], bool] | None = None
+        self.__earlier: npt.NDArray[np.int16] = np.zeros(0, np.int16)
+        self.__channels = 2 if expected_layout == "stereo" else 1
+        self.__heard = TurnAudio(input_sample_rate, self.__channels)
 
     # What the session does with it.
 
     def attach(self, session: HandlerSession) -> None:
         super().attach(session)
-        self.settings = dataclasses.replace(
-            self.settings, algo=self.algo_options, model_options=self.model_options
+        self._fastrtc_settings = dataclasses.replace(
+            self._fastrtc_settings, algo=self.algo_options, model_options=self.model_options
         )
         self.is_async = is_async_callable(self.fn)
-        self._calls = ReplyCalls(self, self.fn, self.needs_args)
-        self._turns = self.make_turns(session)
+        self._fastrtc_calls = ReplyCalls(self, self.fn, self.needs_args)
+        self._fastrtc_turns = self.make_turns(session)
 
     def make_turns(self, session: HandlerSession) -> TurnTaker:
         """What takes the turns of this session."""
         channels = 2 if self.expected_layout == "stereo" else 1
         rate_hz = self.input_sample_rate
-        hearing = Hearing(session, self.settings, self.model, rate_hz, channels)
-        return TurnTaker(session, self, self.settings, hearing)
+        hearing = Hearing(session, self._fastrtc_settings, self.model, rate_hz, channels)
+        return TurnTaker(session, self, self._fastrtc_settings, hearing)
 
     def detach(self) -> None:
-        if self._turns is not None:
-            self._turns.close()
+        if self._fastrtc_turns is not None:
+            self._fastrtc_turns.close()
 
     def receive_entry(self) -> Callable[[AudioInput], Any]:
         if self._is_fed_on_loop:
@@ -193,20 +193,20 @@ class ReplyOnPause(RunningReply):
 
     def emit_entry(self) -> Callable[[], Any]:
         if self._overrides("emit"):
-            return functools.partial(self._emit_beside, self.session.lane())
-        return self.turns.next_output
+            return functools.partial(self._emit_beside, self._fastrtc_live.lane())
+        return self._fastrtc_taker.next_output
 
     @property
-    def turns(self) -> TurnTaker:
+    def _fastrtc_taker(self) -> TurnTaker:
         """What takes this client's turns.
 
         Raises:
             HandlerError: it serves no client yet.
         """
-        if self._turns is None:
-            _ = self.session
+        if self._fastrtc_turns is None:
+            _ = self._fastrtc_live
             raise AssertionError("attached without turns")
-        return self._turns
+        return self._fastrtc_turns
 
     # What users call and override.
 
@@ -214,7 +214,7 @@ class ReplyOnPause(RunningReply):
         """As in :class:`StreamHandler`; attributes that were set after construction go along."""
         copied = super().copy()
         assert isinstance(copied, ReplyOnPause)
-        for name, given in copied._given.items():
+        for name, given in copied.__given.items():
             # What a subclass sets while it is made belongs to that one object.
             if getattr(copied, name) is given:
                 setattr(copied, name, getattr(self, name))
@@ -223,14 +223,14 @@ class ReplyOnPause(RunningReply):
     def start_up(self) -> None:
         """Begins ``startup_fn``, once the client's inputs have come if ``fn`` takes any."""
         if self.startup_fn is not None:
-            self._on_loop(self._greet)
+            self._on_loop(self.__greet)
 
     def receive(self, frame: AudioInput) -> None:
         """Takes what the client said, and has the reply begin once it has finished."""
         self.process_audio(frame, self.state)
         if self.state.pause_detected:
             state, self.state = self.state, self.state.new()
-            self._on_loop(self.turns.take_turn, self._said(state))
+            self._on_loop(self._fastrtc_taker.take_turn, self.__said(state))
 
     def process_audio(self, audio: AudioInput, state: AppState) -> None:
         """Looks for a pause in the audio that has come, this frame included.
@@ -242,17 +242,17 @@ class ReplyOnPause(RunningReply):
         state.sampling_rate = rate_hz
         flat = samples.reshape(-1)
         if not self._overrides("determine_pause"):
-            self._on_loop(self.turns.listen, flat)
+            self._on_loop(self._fastrtc_taker.listen, flat)
             return
-        if not self.can_interrupt and self.turns.is_speaking:
+        if not self.can_interrupt and self._fastrtc_taker.is_speaking:
             return
-        if self._channels > 1:
-            self._heard.push(flat)
+        if self.__channels > 1:
+            self.__heard.push(flat)
             if state.stream is None:
                 pending_s = (0 if state.buffer is None else len(state.buffer)) / rate_hz
-                kept_s = pending_s + self.settings.preroll_s + LONGEST_CHUNK_S
-                self._heard.forget_before(self._heard.end_s - kept_s)
-            flat = mono(flat, self._channels)
+                kept_s = pending_s + self._fastrtc_settings.preroll_s + LONGEST_CHUNK_S
+                self.__heard.forget_before(self.__heard.end_s - kept_s)
+            flat = mono(flat, self.__channels)
         state.buffer = flat if state.buffer is None else np.concatenate((state.buffer, flat))
         if len(state.buffer) / rate_hz < self.algo_options.audio_chunk_duration:
             return
@@ -261,10 +261,10 @@ class ReplyOnPause(RunningReply):
         if state.started_talking and not had_started:
             self._on_started_elsewhere(chunk, state)
         if state.started_talking:
-            self._on_loop(self.turns.stay_awake)
+            self._on_loop(self._fastrtc_taker.stay_awake)
         if state.buffer is None:
-            keep = round(self.settings.preroll_s * rate_hz)
-            self._earlier = np.concatenate((self._earlier, chunk))[-keep:] if keep else chunk[:0]
+            keep = round(self._fastrtc_settings.preroll_s * rate_hz)
+            self.__earlier = np.concatenate((self.__earlier, chunk))[-keep:] if keep else chunk[:0]
 
     def determine_pause(
         self, audio: npt.NDArray[np.int16], sampling_rate: int, state: AppState
@@ -294,15 +294,15 @@ class ReplyOnPause(RunningReply):
         """Has the reply begin now, with what was said so far."""
         if self._overrides("determine_pause"):
             state, self.state = self.state, self.state.new()
-            self._on_loop(self.turns.take_turn, self._said(state))
+            self._on_loop(self._fastrtc_taker.take_turn, self.__said(state))
         else:
-            self._on_loop(self.turns.trigger)
+            self._on_loop(self._fastrtc_taker.trigger)
 
     def emit(self) -> AudioEmitType:
         """The next item of the running reply; None when none runs. Waits for it in a thread."""
-        if not self.turns.is_replying:
+        if not self._fastrtc_taker.is_replying:
             return None
-        output: AudioEmitType = self.session.run_from_thread(self._next_item())
+        output: AudioEmitType = self._fastrtc_live.run_from_thread(self.__next_item())
         return output
 
     def reset(self) -> None:
@@ -322,32 +322,32 @@ class ReplyOnPause(RunningReply):
 
     def begin_reply(self, rate_hz: int, audio: Pieces) -> Begin:
         """Calls ``fn`` with a turn."""
-        return self._calls.answer(rate_hz, audio)
+        return self._fastrtc_calls.answer(rate_hz, audio)
 
     def begin_idle(self) -> Begin:
         """Calls ``on_idle``."""
         assert self.on_idle is not None
-        return self._calls.unasked(self.on_idle, wait=False)
+        return self._fastrtc_calls.unasked(self.on_idle, wait=False)
 
     def on_dropped(self) -> None:
         """An answer was closed before anything of it counted."""
-        self._calls.put_back()
+        self._fastrtc_calls.put_back()
 
     def on_calm(self, is_calm: bool) -> None:
         """Nobody has spoken for a while; or that is over."""
         if self._is_fed_on_loop:
-            self.session.bundle_audio(CALM_SPAN_S if is_calm else 0.0)
+            self._fastrtc_live.bundle_audio(CALM_SPAN_S if is_calm else 0.0)
 
     def on_started(self) -> None:
         """The user has started to speak."""
         self.state.started_talking = True
-        self._log("started_talking")
+        self.__log("started_talking")
 
     def on_pause(self) -> None:
         """A turn is over and is answered."""
         if self.state.started_talking and not self._overrides("determine_pause"):
             self.state = self.state.new()
-        self._log("pause_detected")
+        self.__log("pause_detected")
 
     def on_responding(self, responding: bool) -> None:
         """A reply begins or ends."""
@@ -357,18 +357,18 @@ class ReplyOnPause(RunningReply):
     def on_response(self) -> None:
         """A reply gave its first audio, or ended without any."""
         self.state.responded_audio = True
-        self._log("response_starting")
+        self.__log("response_starting")
 
     def on_output(self, item: Any) -> None:
         """A reply gave an item."""
-        self._calls.note(item)
+        self._fastrtc_calls.note(item)
 
     async def on_reply_over(self) -> None:
         """A reply has ended by itself."""
         self._at_reply_end = True
         try:
             if self._overrides("reset"):
-                await self.session.lane().call(self.reset)
+                await self._fastrtc_live.lane().call(self.reset)
             else:
                 self.reset()
         finally:
@@ -382,39 +382,39 @@ class ReplyOnPause(RunningReply):
         return not any(map(self._overrides, ("receive", "process_audio", "determine_pause")))
 
     async def _receive_on_loop(self, frame: AudioInput) -> None:
-        self.turns.listen(frame[1].reshape(-1))
+        self._fastrtc_taker.listen(frame[1].reshape(-1))
 
     async def _emit_beside(self, lane: Any) -> Any:
-        self._may_play = None
+        self.__may_play = None
         output = await lane.call(self.emit)
         if inspect.isawaitable(output):
             output = await output
-        return output if self._may_play is None or self._may_play() else None
+        return output if self.__may_play is None or self.__may_play() else None
 
-    async def _next_item(self) -> Any:
-        item, self._may_play = await self.turns.output_of_current()
+    async def __next_item(self) -> Any:
+        item, self.__may_play = await self._fastrtc_taker.output_of_current()
         return item
 
-    def _greet(self) -> None:
+    def __greet(self) -> None:
         assert self.startup_fn is not None
-        self.turns.speak(self._calls.unasked(self.startup_fn, wait=True))
+        self._fastrtc_taker.speak(self._fastrtc_calls.unasked(self.startup_fn, wait=True))
 
-    def _said(self, state: AppState) -> npt.NDArray[np.int16]:
+    def __said(self, state: AppState) -> npt.NDArray[np.int16]:
         """The turn that a subclass gathered, in mono, as it was heard: in all its channels."""
         if state.stream is None:
             return np.zeros(0, np.int16)
         later = 0 if state.buffer is None else len(state.buffer)
-        return self._heard.as_heard(state.stream.reshape(-1), later)
+        return self.__heard.as_heard(state.stream.reshape(-1), later)
 
     def _on_started_elsewhere(self, chunk: npt.NDArray[np.int16], state: AppState) -> None:
         """A subclass found that the user has started: with this chunk, if it gathers as we do."""
         if state.stream is not None and len(state.stream) == len(chunk):
-            state.stream = np.concatenate((self._earlier, state.stream))
-        self._on_loop(self.turns.barge_in)
+            state.stream = np.concatenate((self.__earlier, state.stream))
+        self._on_loop(self._fastrtc_taker.barge_in)
 
     def _overrides(self, name: str) -> bool:
         own = getattr(type(self), name)
         return not own.__module__.startswith("fastrtc.handlers.")
 
-    def _log(self, text: str) -> None:
-        self.session.send_message(create_message("log", text))
+    def __log(self, text: str) -> None:
+        self._fastrtc_live.send_message(create_message("log", text))

@@ -121,7 +121,7 @@ class ReplyOnStopWords(ReplyOnPause):
         """As in :class:`ReplyOnPause`."""
         hearing = StopWordHearing(
             session,
-            self.settings,
+            self._fastrtc_settings,
             self.model,
             self.input_sample_rate,
             2 if self.expected_layout == "stereo" else 1,
@@ -129,7 +129,7 @@ class ReplyOnStopWords(ReplyOnPause):
             is_stop_word=self.stop_word_detected,
             on_stop_word=self.send_stopword,
         )
-        return TurnTaker(session, self, self.settings, hearing)
+        return TurnTaker(session, self, self._fastrtc_settings, hearing)
 
     def stop_word_detected(self, text: str) -> bool:
         """Whether a stop word stands in ``text``; runs in a thread when it is overridden too."""
@@ -137,7 +137,7 @@ class ReplyOnStopWords(ReplyOnPause):
 
     def send_stopword(self) -> None:
         """Tells the client that a stop word was heard. From any thread."""
-        self.session.send_message(create_message("stopword", ""))
+        self._fastrtc_live.send_message(create_message("stopword", ""))
 
     def determine_pause(
         self, audio: npt.NDArray[np.int16], sampling_rate: int, state: AppState

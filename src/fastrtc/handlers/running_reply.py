@@ -22,8 +22,8 @@ __all__ = ["ReplyEvent", "RunningReply"]
 class RunningReply(StreamHandler):
     """The part of :class:`ReplyOnPause` that is about the reply that runs."""
 
-    _calls: ReplyCalls
-    _turns: TurnTaker | None = None
+    _fastrtc_calls: ReplyCalls
+    _fastrtc_turns: TurnTaker | None = None
     _at_reply_end = False
     _in_receive = False
     _is_due = False
@@ -39,7 +39,7 @@ class RunningReply(StreamHandler):
 
         Set to None it is closed; set to a generator, that one is played.
         """
-        return None if self._turns is None else self._turns.generator
+        return None if self._fastrtc_turns is None else self._fastrtc_turns.generator
 
     @generator.setter
     def generator(self, generator: Any) -> None:
@@ -50,23 +50,23 @@ class RunningReply(StreamHandler):
         async def begin(_: Any) -> Any:
             return generator
 
-        if self._turns is not None:
-            self._on_loop(self._turns.speak, begin)
+        if self._fastrtc_turns is not None:
+            self._on_loop(self._fastrtc_turns.speak, begin)
 
     def _close_generator(self) -> None:
         """Closes the reply that runs; not the next one, from a ``reset`` at a reply's end."""
-        if self._turns is not None and not self._at_reply_end:
-            self._on_loop(self._turns.interrupt)
+        if self._fastrtc_turns is not None and not self._at_reply_end:
+            self._on_loop(self._fastrtc_turns.interrupt)
 
     def _start_afresh(self) -> None:
         """Closes the reply that runs and forgets what was said."""
-        if self._turns is not None:
-            self._on_loop(self._turns.start_afresh)
+        if self._fastrtc_turns is not None:
+            self._on_loop(self._fastrtc_turns.start_afresh)
 
     @property
     def _needs_additional_inputs(self) -> bool:
         """Whether the client is asked for inputs before a reply."""
-        return self._calls.wants_inputs
+        return self._fastrtc_calls.wants_inputs
 
     async def async_iterate(self, generator: Any) -> Any:
         """The next item of an async generator."""
@@ -120,6 +120,6 @@ class ReplyEvent:
         self._handler._close_generator()
 
     def _begin_unless_one_runs(self) -> None:
-        turns = self._handler._turns
+        turns = self._handler._fastrtc_turns
         if turns is not None and not turns.is_replying:
             self._handler.trigger_response()
