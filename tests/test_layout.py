@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,10 @@ HOMES = {
     "gradio": {"ui"},
     "av": {"video", "audio/files.py"},
     "onnxruntime": {"turns", "speech"},
+    # 100 MB to resample with, of which the media plane does all.
+    "librosa": set(),
+    "numba": set(),
+    "scipy": set(),
     "moonshine_voice": {"speech/moonshine.py"},
     "espeakng_loader": {"speech/espeak_library.py"},
     "fastapi": {"server", "stream.py", "telephony", "ui"},
@@ -92,7 +98,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_heavy_packages_are_imported_only_where_they_belong(path: Path) -> None:
-    """Pitfall 36."""
+    """Pitfalls 8 and 36."""
     place = str(path.relative_to(ROOT))
     for module, typing_only in imports_of(path):
         for package, homes in HOMES.items():
@@ -131,6 +137,14 @@ print(json.dumps([took, sorted({name.split(".")[0] for name in sys.modules}),
         assert not core
         runs.append(took_s)
     assert min(runs) < 0.3
+
+
+def test_the_core_needs_no_heavy_package() -> None:
+    """Pitfall 8: what resamples is in the extension, not a dependency of 100 MB."""
+    needed = [line for line in requires("fastrtc") or [] if "extra ==" not in line]
+    names = {re.split(r"[^\w-]", line)[0] for line in needed}
+    core = {"numpy", "fastapi", "uvicorn", "websockets", "python-multipart", "httpx", "av"}
+    assert names == core
 
 
 def test_every_public_name_is_there_once() -> None:

@@ -118,6 +118,7 @@ def test_an_outage_of_5_s_ends_in_the_same_call(line: Line) -> None:
 
 @pytest.mark.patient
 def test_an_outage_of_12_s_is_noticed_on_both_sides_and_healed(line: Line) -> None:
+    """Pitfalls 32 and 33: noticed within seconds, and the conversation goes on."""
     call = line.tab.dial()
     call.record(1)
     line.network.set(outage=True)
@@ -173,6 +174,7 @@ def test_the_browsers_own_redundancy_repairs_single_losses(chromium: Chromium, l
 
 
 def test_the_delay_comes_back_down_after_loss(chromium: Chromium, line: Line) -> None:
+    """Pitfall 5."""
     chromium.set_microphone(sound.to_int16(sound.marks(60)))
     call = line.tab.connect()
     call.wait()

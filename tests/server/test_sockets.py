@@ -102,7 +102,10 @@ async def until(condition: Any, timeout_s: float = 15.0) -> None:
     ("start", "least_db"), [({}, 35), ({"format": "mulaw"}, 35), ({"format": "pcm16"}, 90)]
 )
 def test_speech_comes_back_whole(start: dict[str, Any], least_db: float) -> None:
-    """Every sample, in order. Mu-law costs what G.711 costs once: coding it again adds nothing."""
+    """Pitfall 34: PCM too. Every sample, in order.
+
+    Mu-law costs what G.711 costs once: coding it again adds nothing.
+    """
 
     async def talk(host: str) -> None:
         said = speech()[: RATE_HZ * 3 // 2]

@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 
 from fastrtc import AdditionalOutputs, CloseStream, Stream
+from fastrtc.audio.rates import Resampler
 from microphone import Microphone, tone
 from recorders import AsyncEcho, SyncEcho
 
@@ -73,6 +74,18 @@ class Caller:
             if not self._listening.cancelled():
                 assert isinstance(self._listening.exception(), aiortc.mediastreams.MediaStreamError)
         await self._http.aclose()
+
+
+class HearsRates(AsyncEcho):
+    """Notes the rates that come."""
+
+    def __init__(self, input_sample_rate: int) -> None:
+        super().__init__(input_sample_rate)
+        self.rates_hz: set[int] = set()
+
+    async def receive(self, frame: Any) -> None:
+        self.rates_hz.add(frame[0])
+        await super().receive(frame)
 
 
 class House:
@@ -139,6 +152,24 @@ async def test_an_echo_and_a_slot_that_comes_back(house: House) -> None:
     await asyncio.sleep(0.1)
     assert handler.events.count("shutdown") == 1
     assert handler.events[0] == "start_up"
+
+
+async def test_other_rates_are_resampled_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pitfall 8: the handler's frames come and go at 16 kHz, and Python resamples none."""
+
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("resampled on the event loop")
+
+    monkeypatch.setattr(Resampler, "push", refuse)
+    async for house in serve(House(Stream(HearsRates(16_000), modality="audio"))):
+        caller = house.caller()
+        assert (await caller.offer("audio")).status_code == 200
+        async with asyncio.timeout(10):
+            while caller.heard < 48000 // 4:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        handler: Any = house.stream.handlers["me"]
+        assert handler.rates_hz == {16_000}
+        assert house.stream.sessions["me"].stats["handler_failures"] == 0
 
 
 @pytest.fixture

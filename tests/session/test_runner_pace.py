@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import AsyncExitStack
 from typing import Any
 
 import numpy as np
@@ -261,7 +262,40 @@ def test_sync_code_never_runs_on_the_event_loop() -> None:
         async with MemoryClient(stream(SyncEcho())) as client:
             await client.send_silence(0.1)
             await client.listen(0.1)
-            assert loop_thread not in client.handler.threads  # type: ignore[attr-defined]
+            threads = client.handler.threads  # type: ignore[attr-defined]
+            assert threads
+            assert loop_thread not in threads
+
+    run(check())
+
+
+@pytest.mark.parametrize("kind", ["function", "generator", "source"])
+def test_sync_functions_never_run_on_the_event_loop(kind: str) -> None:
+    """Pitfall 3's rule, for functions of audio."""
+    threads: list[int] = []
+
+    def function(frame: Any) -> Any:
+        threads.append(threading.get_ident())
+        return frame
+
+    def generator(frame: Any) -> Any:
+        threads.append(threading.get_ident())
+        yield frame
+
+    def source() -> Any:
+        threads.append(threading.get_ident())
+        yield 24000, np.zeros(480, np.int16)
+        threads.append(threading.get_ident())
+
+    async def check() -> None:
+        handler = {"function": function, "generator": generator, "source": source}[kind]
+        served = stream(handler, mode="receive" if kind == "source" else "send-receive")
+        async with MemoryClient(served) as client:
+            await client.send_silence(0.1)
+            await client.listen(0.1)
+            assert len(client.heard()) > 0
+        assert len(threads) > 1
+        assert threading.get_ident() not in threads
 
     run(check())
 
@@ -275,5 +309,24 @@ def test_an_async_handler_makes_no_task_timer_or_thread_per_frame() -> None:
                 await client.send_silence(0.1)
                 assert len(asyncio.all_tasks()) == tasks
             assert threading.active_count() <= threads
+
+    run(check())
+
+
+def test_a_hundred_calls_need_no_hundred_threads() -> None:
+    """Pitfall 6. A few threads make the handlers."""
+
+    async def check() -> None:
+        served = stream(AsyncEcho(), concurrency_limit=None)
+        before = threading.active_count()
+        async with AsyncExitStack() as calls:
+            clients = [MemoryClient(served, f"call {number}") for number in range(100)]
+            for client in clients:
+                await calls.enter_async_context(client)
+            for client in clients:
+                await client.send_silence(0.02)
+            await clients[0].listen(0.1)
+            assert all(len(client.heard()) > 0 for client in clients)
+            assert threading.active_count() <= before + 4
 
     run(check())
