@@ -88,7 +88,12 @@ async def get_cloudflare_turn_credentials_async(
     ttl: int = 600,
     client: httpx.AsyncClient | None = None,
 ) -> Credentials:
-    """:func:`get_cloudflare_turn_credentials` without blocking."""
+    """:func:`get_cloudflare_turn_credentials` without blocking.
+
+    Example::
+
+        Stream(handler, rtc_configuration=get_cloudflare_turn_credentials_async)
+    """
     return await _ask_async(_cloudflare(turn_key_id, turn_key_api_token, hf_token, ttl), client)
 
 
@@ -105,6 +110,10 @@ def get_hf_turn_credentials(
     Raises:
         ConfigurationError: no token is known.
         CredentialsError: the service cannot be reached or refuses; with its answer.
+
+    Example::
+
+        get_hf_turn_credentials(token="hf_...", ttl=3600)["iceServers"]
     """
     _deprecated("get_hf_turn_credentials", "get_cloudflare_turn_credentials")
     return _ask(_hugging_face(token, ttl), client)
@@ -136,6 +145,10 @@ def get_twilio_turn_credentials(
     Raises:
         ConfigurationError: sid or token is not known.
         CredentialsError: Twilio cannot be reached or refuses; with its answer.
+
+    Example::
+
+        Stream(handler, rtc_configuration=get_twilio_turn_credentials)
     """
     return _ask(_twilio(twilio_sid, twilio_token), client)
 
@@ -158,13 +171,23 @@ def get_turn_credentials(method: Method = "cloudflare", **kwargs: Any) -> Creden
 
     Raises:
         ValueError: the method is none of these.
+        ConfigurationError, CredentialsError: as that service's function.
+
+    Example::
+
+        configuration = get_turn_credentials("twilio", twilio_sid="AC...", twilio_token="...")
     """
     function: Callable[..., Credentials] = _choose(method, _SYNC)
     return function(**_fitting(function, kwargs))
 
 
 async def get_turn_credentials_async(method: Method = "cloudflare", **kwargs: Any) -> Credentials:
-    """:func:`get_turn_credentials` without blocking."""
+    """:func:`get_turn_credentials` without blocking.
+
+    Example::
+
+        configuration = await get_turn_credentials_async("cloudflare", ttl=3600)
+    """
     function: Callable[..., Coroutine[Any, Any, Credentials]] = _choose(method, _ASYNC)
     return await function(**_fitting(function, kwargs))
 

@@ -66,6 +66,11 @@ class WebRTCData:
         webrtc_id: the client's name.
         textbox: what was typed; "" for a spoken turn.
         audio: ``(rate_hz, int16 of shape (1, n))`` of what was said.
+
+    Example::
+
+        def reply(data, chatbot):
+            text = data.textbox or stt_model.stt(data.audio)
     """
 
     webrtc_id: str
@@ -74,7 +79,24 @@ class WebRTCData:
 
 
 class UIArgs(TypedDict, total=False):
-    """How the generated page looks."""
+    """How the generated page looks.
+
+    Attributes:
+        title: above the page, and in the browser's tab.
+        subtitle: below the title, in Markdown.
+        icon: path or URL of an image to show in place of the wave.
+        icon_button_color: CSS color behind the icon.
+        pulse_color: CSS color of the ring that pulses with the voice, and of the wave.
+        icon_radius: corner radius of the icon, in percent of its size.
+        send_input_on: the event of the inputs with which their values are sent.
+        hide_title: no title and no subtitle.
+        full_screen: whether video fills the page's width, or a box of 500x500 pixels.
+        variant: "textbox" lets visitors type as well as talk.
+
+    Example::
+
+        Stream(handler, modality="audio", ui_args={"title": "Ask me", "pulse_color": "#3584e4"})
+    """
 
     title: str
     subtitle: str

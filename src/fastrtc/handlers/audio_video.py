@@ -56,6 +56,15 @@ class AsyncAudioVideoStreamHandler(AsyncStreamHandler):
     """A handler of coroutines, which run on the event loop and therefore must not block it.
 
     As :class:`AudioVideoStreamHandler` in all else.
+
+    Example::
+
+        class Mirror(AsyncAudioVideoStreamHandler):
+            def __init__(self): super().__init__(); self.pictures = asyncio.Queue()
+            async def video_receive(self, frame): self.pictures.put_nowait(frame[:, ::-1])
+            async def video_emit(self): return await wait_for_item(self.pictures)
+            async def receive(self, frame): pass
+            async def emit(self): return None
     """
 
     pixel_format: PixelFormat = "bgr24"

@@ -37,6 +37,10 @@ class CloseStream:
 
     Args:
         msg: shown to the client's user.
+
+    Example::
+
+        yield (24000, goodbye), CloseStream("Thank you for calling.")
     """
 
     __slots__ = ("msg",)

@@ -29,6 +29,11 @@ class Context:
         websocket: the client's WebSocket, where there is one.
         session: the session itself.
         principal: what ``authorize`` returned for this client.
+
+    Example::
+
+        context = get_current_context()
+        context.session.send_message(create_message("log", context.webrtc_id))
     """
 
     webrtc_id: str
@@ -63,6 +68,10 @@ def Warning(message: str = "Warning issued.") -> None:  # noqa: A001, N802
     """Makes the client of the running handler show a warning. From any thread.
 
     Code that runs for no client has the warning logged instead.
+
+    Example::
+
+        Warning("Please come closer to the microphone.")
     """
     context = current_context.get()
     if context is None or context.session is None:

@@ -45,6 +45,11 @@ class CartesiaTTSOptions(TTSOptions):
         cartesia_version: the version of their API, a date.
         model: "sonic-2", "sonic-3" ...
         sample_rate: Hz.
+
+    Example::
+
+        options = CartesiaTTSOptions(model="sonic-3", language="de", sample_rate=24000)
+        rate_hz, samples = get_tts_model("cartesia").tts("Guten Tag.", options)
     """
 
     voice: str = "71a7ad14-091c-4e8e-a314-022ece01c121"

@@ -26,6 +26,14 @@ class EspeakTTSOptions(TTSOptions):
         voice: a language such as "en-us", "en", "de", "fr", with a variant such as "+f3" or "+m2".
         rate_wpm: words per minute, 80 to 450.
         pitch: 0 to 100.
+
+    Raises:
+        ConfigurationError: a value outside of its range.
+
+    Example::
+
+        options = EspeakTTSOptions(voice="en-us+f3", rate_wpm=180)
+        rate_hz, samples = get_tts_model("espeak").tts("Hello.", options)
     """
 
     voice: str = "en-us"

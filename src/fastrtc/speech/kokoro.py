@@ -38,6 +38,11 @@ class KokoroTTSOptions(TTSOptions):
         voice: a name of the voices file, such as "af_heart", "am_michael" or "bf_emma".
         speed: 0.5 to 2; 1 is the voice's own.
         lang: language of the text, as eSpeak names it: "en-us", "en-gb", "fr-fr", "it" ...
+
+    Example::
+
+        options = KokoroTTSOptions(voice="bf_emma", lang="en-gb")
+        rate_hz, samples = get_tts_model().tts("Hello.", options)
     """
 
     voice: str = "af_heart"

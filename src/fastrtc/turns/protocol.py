@@ -50,7 +50,16 @@ class SpeechChunk(TypedDict):
 
 
 class PauseDetectionModel(Protocol):
-    """Finds speech in a stretch of audio; the protocol of FastRTC 0.0.34, kept."""
+    """Finds speech in a stretch of audio; the protocol of FastRTC 0.0.34, kept.
+
+    Example::
+
+        class Loud:  # whatever is loud is speech
+            def vad(self, audio, options):
+                rate_hz, samples = audio
+                return float(np.mean(np.abs(samples) > 1000)) * len(samples) / rate_hz, []
+            def warmup(self): pass
+    """
 
     def vad(
         self,

@@ -244,6 +244,10 @@ def get_silero_model() -> SileroVADModel:
 
     Raises:
         MissingExtension: onnxruntime is not installed (``pip install 'fastrtc[vad]'``).
+
+    Example::
+
+        seconds, chunks = get_silero_model().vad((16000, samples), SileroVadOptions())
     """
     model = SileroVADModel()
     model.warmup()

@@ -36,6 +36,11 @@ class SmartTurnModel:
 
     Raises:
         MissingExtension: onnxruntime is not installed (``pip install 'fastrtc[turn]'``).
+
+    Example::
+
+        model = SmartTurnModel()
+        model.complete_at = 0.6  # rather late than early
     """
 
     def __init__(self) -> None:
