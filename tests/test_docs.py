@@ -48,6 +48,19 @@ def test_the_websocket_page() -> None:
     assert numbers[0] == 0
 
 
+async def test_the_page_for_programs_of_old() -> None:
+    """A coroutine because Gradio makes an event loop, and leaves it open, where none runs."""
+    [program] = snippets("from-0.0.34.md")
+    scope: dict[str, Any] = {"__name__": "docs"}
+    exec(program, scope)
+    stream = scope["stream"]
+    page = stream.ui.get_config_file()
+    [click] = [d for d in page["dependencies"] if d["inputs"] == [stream.webrtc_component._id]]
+    assert click["targets"][0][1] == "click"
+    with pytest.raises(ValueError, match='modality="audio"'):
+        Stream(scope["ReplyOnPause"](scope["reply"]))
+
+
 def test_the_telephone_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TWILIO_AUTH_TOKEN", raising=False)
     server, outbound, own_routes = snippets("telephone.md")

@@ -96,5 +96,16 @@ def _audio_video(handler: object) -> StreamHandlerBase:
 def _refuse_others(handler: object, modality: Modality, others: tuple[type, ...]) -> None:
     if isinstance(handler, others):
         raise ValueError(
-            f"modality {modality!r} takes {ALLOWED[modality]}; received a {type(handler).__name__}"
+            f"modality {modality!r} takes {ALLOWED[modality]}; received a "
+            f"{type(handler).__name__}{_fitting(handler)}"
         )
+
+
+def _fitting(handler: object) -> str:
+    """What to write instead, where the handler says it."""
+    if not isinstance(handler, StreamHandlerBase):
+        return ""
+    if isinstance(handler, AUDIO_VIDEO):
+        return ', which needs modality="audio-video"'
+    is_video = isinstance(handler, (VideoStreamHandler, VideoSource))
+    return f', which needs modality="{"video" if is_video else "audio"}"'
