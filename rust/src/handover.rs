@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,8 +16,13 @@ use crossbeam_queue::{ArrayQueue, SegQueue};
 use crate::audio::Pcm;
 use crate::stats::Stats;
 use lull::Lull;
+use wake::Wake;
 
+mod event;
 mod lull;
+mod wake;
+
+pub use event::{EncodedVideo, Event, Refusal, State};
 
 /// So much audio is bundled while it is louder than before, whatever span was asked for: somebody
 /// may have begun to speak.
@@ -28,64 +33,6 @@ const AUDIO_BACKLOG: usize = 250;
 const VIDEO_BACKLOG: usize = 30;
 /// Messages of the client that may wait for Python; then new ones are refused.
 const TEXT_BACKLOG: usize = 256;
-
-/// What a session's control plane is told of its life.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// Media or the data channel is open, or came back.
-    Live,
-    /// Nothing was heard for a while; it may come back.
-    Disconnected,
-    /// Over, with the reason.
-    Closed(String),
-}
-
-/// Why an offer was refused: the kind of `OfferError` and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// `invalid_sdp` or `unsupported_media`.
-    pub kind: &'static str,
-    /// What was wrong, what was received, what to do.
-    pub message: String,
-}
-
-/// One complete encoded video frame on its way to Python.
-#[derive(Debug)]
-pub struct EncodedVideo {
-    /// The frame's bytes.
-    pub data: Arc<[u8]>,
-    /// `vp8`, `vp9`, `h264` or `av1`.
-    pub codec: &'static str,
-    /// 90 kHz ticks.
-    pub rtp_time: u64,
-    /// False after a loss.
-    pub contiguous: bool,
-    /// Whether it can be decoded without the frames before it.
-    pub keyframe: bool,
-    /// Milliseconds from its first packet to its completion.
-    pub age_ms: f64,
-}
-
-/// What a media thread has to say to the control plane.
-#[derive(Debug)]
-pub enum Event {
-    /// Decoded audio at the handler's rate and layout.
-    Audio(Pcm),
-    /// Text from the data channel.
-    Text(String),
-    /// The session's life.
-    State(State),
-    /// The outcome of a renegotiation, by its number.
-    Answer(u64, Result<String, Refusal>),
-    /// Encoded video.
-    Video(EncodedVideo),
-    /// The client cannot decode what it was sent.
-    KeyframeRequest,
-    /// Bandwidth towards the client, bits per second.
-    Bitrate(u64),
-    /// Something that whoever runs the server should know.
-    Warning(String),
-}
 
 /// The queues of one peer towards Python.
 pub struct Mailbox {
@@ -305,70 +252,6 @@ impl Hub {
                 take(mailbox.id, event);
             }
         }
-    }
-}
-
-/// A descriptor that a thread raises and an event loop watches.
-#[cfg(target_os = "linux")]
-struct Wake(std::os::fd::OwnedFd);
-
-#[cfg(target_os = "linux")]
-impl Wake {
-    fn new() -> io::Result<Self> {
-        use rustix::event::{EventfdFlags, eventfd};
-        Ok(Self(eventfd(
-            0,
-            EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
-        )?))
-    }
-
-    fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-
-    /// A full counter refuses the write, and is readable all the same.
-    fn raise(&self) {
-        while rustix::io::write(&self.0, &1u64.to_ne_bytes()) == Err(rustix::io::Errno::INTR) {}
-    }
-
-    fn lower(&self) {
-        let mut count = [0; 8];
-        while rustix::io::read(&self.0, &mut count) == Err(rustix::io::Errno::INTR) {}
-    }
-}
-
-/// A descriptor that a thread raises and an event loop watches.
-#[cfg(not(target_os = "linux"))]
-struct Wake(
-    std::os::unix::net::UnixStream,
-    std::os::unix::net::UnixStream,
-);
-
-#[cfg(not(target_os = "linux"))]
-impl Wake {
-    fn new() -> io::Result<Self> {
-        let (reader, writer) = std::os::unix::net::UnixStream::pair()?;
-        reader.set_nonblocking(true)?;
-        writer.set_nonblocking(true)?;
-        Ok(Self(reader, writer))
-    }
-
-    fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-
-    /// A full socket refuses the write, and is readable all the same.
-    fn raise(&self) {
-        use std::io::Write;
-        while matches!((&self.1).write(&[1]), Err(error) if error.kind() == io::ErrorKind::Interrupted)
-        {
-        }
-    }
-
-    fn lower(&self) {
-        use std::io::Read;
-        let mut bytes = [0; 64];
-        while matches!((&self.0).read(&mut bytes), Ok(count) if count == bytes.len()) {}
     }
 }
 

@@ -16,6 +16,7 @@ pub mod inbound;
 pub mod jitter;
 pub mod opus;
 pub mod outbound;
+mod protection;
 pub mod resample;
 
 #[cfg(test)]

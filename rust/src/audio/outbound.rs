@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::backlog::{Backlog, Verdict};
 use super::feed::{Feed, Format, Supply};
 use super::opus::{Effort, Encoder, Mode};
+use super::protection::Protection;
 use super::{AudioError, FRAME_TICKS, Pcm};
 
 /// The time between two ticks.
@@ -45,13 +46,6 @@ pub const TRAILING_PACKETS: u32 = 5;
 
 /// While the user plays silence, one packet in this many frames says that we are still here.
 const REFRESH_FRAMES: u32 = 20;
-
-/// How long FEC stays on after the last report of loss.
-const PROTECTION_HOLD: Duration = Duration::from_secs(10);
-
-/// Less announced loss than this makes Opus' copies too rare to be of use.
-const MIN_LOSS_PERCENT: u8 = 10;
-const MAX_LOSS_PERCENT: u8 = 40;
 
 /// For each channel: room for speech in full band, and for the copies that FEC adds.
 const DEFAULT_BITRATE_BPS: u32 = 48_000;
@@ -103,12 +97,6 @@ pub struct OutboundStats {
     pub protection_percent: u8,
 }
 
-/// Loss as the receiver reported it.
-struct Protection {
-    percent: u8,
-    reported: Instant,
-}
-
 /// One outbound audio track; see the module.
 ///
 /// After each [`push`](Self::push) or [`clear`](Self::clear), and at [`timeout`](Self::timeout),
@@ -117,7 +105,7 @@ pub struct Outbound {
     config: OutboundConfig,
     feed: Feed,
     encoder: Option<(Format, Encoder)>,
-    protection: Option<Protection>,
+    protection: Protection,
     effort: Effort,
     frame: Vec<i16>,
     packet: Vec<u8>,
@@ -163,7 +151,7 @@ impl Outbound {
             config,
             feed: Feed::new(config.max_channels)?,
             encoder: None,
-            protection: None,
+            protection: Protection::default(),
             effort: Effort::Normal,
             frame: Vec::new(),
             packet: vec![0; MAX_PACKET_BYTES],
@@ -255,21 +243,7 @@ impl Outbound {
 
     /// Takes note of a receiver report: `fraction_lost` is 0 to 1.
     pub fn on_receiver_report(&mut self, fraction_lost: f32, now: Instant) {
-        if fraction_lost > 0.0 {
-            let percent = (fraction_lost * 100.0).ceil().clamp(0.0, 100.0) as u8;
-            let percent = percent.clamp(MIN_LOSS_PERCENT, MAX_LOSS_PERCENT);
-            // Loss comes in bursts: forget a high figure slowly.
-            let before = self
-                .protection
-                .as_ref()
-                .map_or(0, |protection| protection.percent);
-            let percent = percent.max(before.saturating_sub(2));
-            self.protection = Some(Protection {
-                percent,
-                reported: now,
-            });
-        }
-        self.expire_protection(now);
+        self.protection.on_report(fraction_lost, now);
     }
 
     /// How much encoding may cost from now on.
@@ -279,9 +253,8 @@ impl Outbound {
 
     /// Counters and state.
     pub fn stats(&self) -> OutboundStats {
-        let protection_percent = self.protection.as_ref().map_or(0, |p| p.percent);
         OutboundStats {
-            protection_percent,
+            protection_percent: self.protection.percent(),
             ..self.stats
         }
     }
@@ -299,15 +272,6 @@ impl Outbound {
         let begun = self.cleared || self.trailing;
         self.next_tick
             .map(|tick| if begun { tick } else { tick + STARVING_WAIT })
-    }
-
-    fn expire_protection(&mut self, now: Instant) {
-        let expired = |protection: &Protection| {
-            now.saturating_duration_since(protection.reported) >= PROTECTION_HOLD
-        };
-        if self.protection.as_ref().is_some_and(expired) {
-            self.protection = None;
-        }
     }
 
     /// Moves the clock over one frame; `is_user` tells whether it carries the user's audio.
@@ -349,7 +313,7 @@ impl Outbound {
 
     /// Takes a frame and sends it, unless it is silence that need not be sent.
     fn send_frame(&mut self, now: Instant) -> Option<OutboundPacket> {
-        self.expire_protection(now);
+        self.protection.expire(now);
         let format = self.feed.format()?;
         let ticks = self.feed.take(&mut self.frame);
         self.partial_until = None;
@@ -449,12 +413,7 @@ impl Outbound {
     }
 
     fn encode(&mut self, format: Format) -> Option<OutboundPacket> {
-        let mode = self
-            .protection
-            .as_ref()
-            .map_or(Mode::Clean, |protection| Mode::Lossy {
-                loss_percent: protection.percent,
-            });
+        let mode = self.protection.mode();
         let effort = self.effort;
         let encoded = match prepared(&mut self.encoder, format, mode, self.config.bitrate_bps) {
             Ok(encoder) => encoder

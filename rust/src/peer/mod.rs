@@ -3,30 +3,31 @@
 //! Datagrams, commands and the time come in as arguments; datagrams to send, events and the next
 //! deadline come out. After each mutation the engine is drained to its timeout, as str0m demands.
 
+mod link;
 mod media;
 mod send_clock;
 mod stats;
 
+pub use link::{Command, Link, Outlet, PeerConfig};
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
-use str0m::format::Codec;
 use str0m::media::{Frequency, MediaKind, Mid};
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::{Candidate, Event as RtcEvent, Input, Output, Rtc};
 
-use crate::audio::{AudioError, Effort, Inbound, InboundConfig, OutboundConfig, OutboundPacket};
-use crate::handover::{Event, Mailbox, Refusal, State};
-use crate::offer::{self, Allowed, Offer};
+use crate::audio::{AudioError, Effort, Inbound, InboundConfig, OutboundConfig};
+use crate::handover::{Event, Refusal, State};
+use crate::offer::{self, Offer};
 use crate::path::{Path, Remote};
-use crate::playout::{Playout, Speaker};
-use crate::stats::Stats;
+use crate::playout::Speaker;
 use send_clock::SendClock;
 
 /// RTP ticks of Opus (RFC 7587) and of video (RFC 3551, section 5) a second.
@@ -50,69 +51,6 @@ const BINDING_REQUEST: [u8; 2] = [0, 1];
 const BINDING_SUCCESS: [u8; 2] = [1, 1];
 /// What begins with more is no STUN message (RFC 7983).
 const LAST_OF_STUN: u8 = 3;
-
-/// How one peer is set up.
-#[derive(Debug, Clone)]
-pub struct PeerConfig {
-    /// Which tracks fit.
-    pub allowed: Allowed,
-    /// Rate of inbound audio for the handler.
-    pub rate_hz: u32,
-    /// Channels of inbound audio for the handler, 1 or 2.
-    pub channels: u8,
-    /// Opus bit rate; the default depends on the channels.
-    pub audio_bitrate_bps: Option<u32>,
-    /// Silence of the network after which the peer counts as disconnected.
-    pub disconnect_after: Duration,
-    /// Time a disconnected peer is kept.
-    pub close_after: Duration,
-}
-
-/// The part of a peer that the control plane shares with its shard.
-pub struct Link {
-    /// Events towards Python.
-    pub mailbox: Arc<Mailbox>,
-    /// Audio towards the client.
-    pub playout: Playout,
-    /// Whether the data channel takes messages.
-    pub channel_open: AtomicBool,
-    /// Whether the client offered a data channel, so that messages may wait for it.
-    pub channel_offered: AtomicBool,
-    /// What was measured last.
-    pub stats: Mutex<Stats>,
-}
-
-/// What the control plane asks of a peer.
-pub enum Command {
-    /// A trickled remote candidate.
-    Candidate(Candidate),
-    /// A later offer, with the number for its answer.
-    Renegotiate(u64, String),
-    /// A message for the data channel.
-    Text(String),
-    /// An encoded frame: bytes, 90 kHz ticks, codec.
-    Video(Vec<u8>, u64, Codec),
-    /// Ask the client for a keyframe.
-    RequestKeyframe,
-    /// New audio waits in the playout queue.
-    Play,
-    /// A packet of audio that was made for many.
-    Audio(OutboundPacket),
-    /// Say goodbye.
-    Close,
-}
-
-/// What a peer asks of its shard.
-pub trait Outlet {
-    /// Sends a datagram.
-    fn transmit(&mut self, transmit: Transmit);
-    /// The client proved that it owns `address`.
-    fn authenticated(&mut self, address: SocketAddr);
-    /// Connectivity checks go to `address`, which has proved nothing yet.
-    fn checking(&mut self, address: SocketAddr);
-    /// From now on the peer answers to this ICE user fragment too.
-    fn local_ufrag(&mut self, ufrag: &str);
-}
 
 enum Phase {
     Connecting { until: Instant },

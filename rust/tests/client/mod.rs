@@ -1,32 +1,33 @@
 //! The other end of a call in virtual time, which sends recorded speech, and the call itself.
 
 mod clock;
+mod film;
 mod media;
+mod network;
+
+pub use network::Condition;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use _core::audio::Pcm;
 use _core::audio::opus::Encoder;
 use _core::engine::{self, EngineConfig, LocalAddresses};
 use _core::handover::{Hub, Mailbox};
 use _core::offer::{self, Allowed};
-use _core::peer::{Command, Link, Outlet, Peer, PeerConfig};
+use _core::peer::{Command, Link, Peer, PeerConfig};
 use _core::playout::Playout;
 use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::ChannelId;
-use str0m::format::Codec;
-use str0m::media::{
-    Direction, Frequency, KeyframeRequestKind, MediaKind, MediaTime, Mid, SenderFeedback,
-};
-use str0m::net::{Protocol, Transmit};
+use str0m::media::{Direction, MediaKind, Mid, SenderFeedback};
+use str0m::net::Protocol;
 use str0m::{Candidate, Rtc};
-use str0m_netem::{LossModel, Netem, NetemConfig, WithLen};
+use str0m_netem::Netem;
 
-use media::{certificate, speech, vp8_frame};
+use media::{certificate, speech};
+use network::{Packet, Wire};
 
 const SERVER: &str = "192.0.2.1:8000";
 const CLIENT: &str = "198.51.100.7:40000";
@@ -34,62 +35,6 @@ const MOVED_CLIENT: &str = "203.0.113.9:50000";
 /// Samples of 20 ms of the recording.
 const SPEECH_FRAME: usize = 320;
 const FRAME: Duration = Duration::from_millis(20);
-
-/// The state of the network in both directions.
-#[derive(Clone, Copy, Default)]
-pub struct Condition(NetemConfig);
-
-impl Condition {
-    pub fn loss(self, model: impl Into<LossModel>) -> Self {
-        Self(self.0.loss(model))
-    }
-
-    pub fn latency_ms(self, ms: u64) -> Self {
-        Self(self.0.latency(Duration::from_millis(ms)))
-    }
-
-    /// Every n-th packet overtakes those before it.
-    pub fn reorder_gap(self, gap: u32) -> Self {
-        Self(self.0.reorder_gap(gap))
-    }
-}
-
-#[derive(Clone)]
-struct Packet {
-    proto: Protocol,
-    source: SocketAddr,
-    destination: SocketAddr,
-    bytes: Vec<u8>,
-}
-
-impl WithLen for Packet {
-    fn len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-impl From<Transmit> for Packet {
-    fn from(t: Transmit) -> Self {
-        Self {
-            proto: t.proto,
-            source: t.source,
-            destination: t.destination,
-            bytes: t.contents.to_vec(),
-        }
-    }
-}
-
-#[derive(Default)]
-struct Wire(Vec<Packet>);
-
-impl Outlet for Wire {
-    fn transmit(&mut self, transmit: Transmit) {
-        self.0.push(transmit.into());
-    }
-    fn authenticated(&mut self, _: SocketAddr) {}
-    fn checking(&mut self, _: SocketAddr) {}
-    fn local_ufrag(&mut self, _: &str) {}
-}
 
 /// What the server's handler would have heard.
 #[derive(Debug, Clone)]
@@ -447,93 +392,6 @@ impl Call {
         self.take_events();
         let answer = self.answers.pop().expect("an answer");
         self.take_answer(&answer);
-    }
-
-    /// Both sides send 30 frames a second of `bytes` each, every 30th a keyframe.
-    pub fn film(&mut self, seconds: u32, bytes: usize) {
-        for number in 0..seconds * 30 {
-            let frame = vp8_frame(number, bytes);
-            let ticks = u64::from(number) * 3_000;
-            self.command(Command::Video(frame.clone(), ticks, Codec::Vp8));
-            let writer = self.client.writer(self.video_mid.unwrap()).unwrap();
-            let pt = writer
-                .payload_params()
-                .find(|p| p.spec().codec == Codec::Vp8)
-                .unwrap()
-                .pt();
-            writer
-                .write(
-                    pt,
-                    self.now,
-                    MediaTime::new(ticks, Frequency::NINETY_KHZ),
-                    frame,
-                )
-                .unwrap();
-            self.drain_client();
-            self.run(Duration::from_millis(33));
-        }
-        self.run(Duration::from_millis(500));
-    }
-
-    /// The server shows `seconds` of pictures, and says a tone as long, from now on. `late` tells by
-    /// how much the picture of this number leaves after its time.
-    pub fn play_film(&mut self, seconds: u32, late: impl Fn(u32) -> Duration) {
-        self.server.link().playout.push(Pcm {
-            samples: (0..48_000 * seconds)
-                .map(|at| (at % 100) as i16 * 100)
-                .collect(),
-            rate_hz: 48_000,
-            channels: 1,
-        });
-        self.command(Command::Play);
-        let began = self.now;
-        for number in 0..seconds * 30 {
-            let leaves = began + number * Duration::from_secs(1) / 30 + late(number);
-            self.run(leaves.saturating_duration_since(self.now));
-            let ticks = 123_456_789 + u64::from(number) * 3_000;
-            let frame = vp8_frame(number, 500);
-            self.command(Command::Video(frame, ticks, Codec::Vp8));
-        }
-    }
-
-    /// From the sender reports that the client got: whether each is of the video, the NTP time in
-    /// milliseconds, and the RTP time in milliseconds from any beginning.
-    pub fn client_reports(&self) -> Vec<(bool, f64, f64)> {
-        let as_ms = |report: &SenderFeedback| {
-            let info = &report.sender_info;
-            let ntp = info.ntp_time.duration_since(UNIX_EPOCH).unwrap();
-            let is_video = Some(report.mid) == self.video_mid;
-            let rate_hz = if is_video { 90_000.0 } else { 48_000.0 };
-            let rtp_ms = info.rtp_time.numer() as f64 * 1e3 / rate_hz;
-            (is_video, ntp.as_secs_f64() * 1e3, rtp_ms)
-        };
-        self.client_reports.iter().map(as_ms).collect()
-    }
-
-    pub fn server_asks_for_keyframe(&mut self) {
-        self.command(Command::RequestKeyframe);
-    }
-
-    pub fn client_asks_for_keyframe(&mut self) {
-        let mut writer = self.client.writer(self.video_mid.unwrap()).unwrap();
-        writer
-            .request_keyframe(None, KeyframeRequestKind::Pli)
-            .unwrap();
-        self.drain_client();
-    }
-
-    /// Keyframe requests that reached the server and the client.
-    pub fn keyframe_requests(&self) -> (usize, usize) {
-        (self.server_keyframe_requests, self.client_keyframe_requests)
-    }
-
-    /// Frames that the server got: number, contiguous, keyframe.
-    pub fn server_video(&self) -> &[(u32, bool, bool)] {
-        &self.server_video
-    }
-
-    pub fn client_video(&self) -> &[u32] {
-        &self.client_video
     }
 
     pub fn bitrates_bps(&self) -> &[u64] {
