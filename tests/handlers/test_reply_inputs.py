@@ -37,6 +37,49 @@ def test_inputs_fit_the_function() -> None:
     run(check())
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.7])
+@pytest.mark.parametrize("seconds", [0.1, 5.0])
+def test_a_page_that_triggers_with_all_its_inputs_gets_one_reply(
+    delay_s: float, seconds: float
+) -> None:
+    """As a page for text and speech does whose only way in is one hook."""
+    got: list[str] = []
+
+    async def reply(audio: Any, text: str) -> Any:
+        got.append(text)
+        for _ in range(round(seconds / 0.1)):
+            yield 24000, SOUND
+
+    async def check() -> None:
+        served = stream(reply)
+        async with MemoryClient(served, "me") as client:
+
+            def hook(text: str) -> None:
+                served.set_input("me", text)
+                client.handler.trigger_response()  # type: ignore[attr-defined]
+
+            async def answer() -> None:
+                answered = 0
+                while True:
+                    asked = sum(message["type"] == "send_input" for message in client.messages)
+                    if asked > answered:
+                        answered = asked
+                        await asyncio.sleep(delay_s)
+                        hook("asked")
+                    await asyncio.sleep(0.01)
+
+            task = asyncio.create_task(answer())
+            hook("typed")
+            await client.listen(3)
+            assert got == ["typed"]
+            hook("typed again")
+            await client.listen(3)
+            assert got == ["typed", "typed again"]
+            task.cancel()
+
+    run(check())
+
+
 @pytest.mark.parametrize("needs_args", [False, True])
 def test_after_an_interruption_the_inputs_are_new(needs_args: bool) -> None:
     got: list[int] = []

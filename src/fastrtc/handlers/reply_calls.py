@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,6 +24,12 @@ __all__ = ["ReplyCalls"]
 
 OPTIONAL_INPUTS_S: Final = 0.5
 """How long a reply waits for inputs that its function can do without."""
+
+ANSWER_S: Final = 1.0
+"""How long after it was asked for its inputs a client may have sent them because of that."""
+
+SAME_REQUEST_S: Final = 0.1
+"""What comes this soon after inputs was sent together with them."""
 
 LONG_SAMPLES: Final = 1_000_000
 """So many samples are joined in a thread."""
@@ -46,6 +53,17 @@ class ReplyCalls:
         self._fit = InputsFit.of(fn, leading=1)
         self._phone_inputs: list[Any] = []
         self._typed: WebRTCData | None = None
+        self._is_waiting = False
+        self._asked_at_s = self._answered_at_s = -math.inf
+
+    def note_inputs(self, now_s: float) -> None:
+        """The client has sent inputs: because a reply asked for them, or on its own account."""
+        if self._is_waiting or now_s - self._asked_at_s < ANSWER_S:
+            self._asked_at_s, self._answered_at_s = -math.inf, now_s
+
+    def has_just_been_answered(self, now_s: float) -> bool:
+        """Whether what comes now came with inputs that a reply had asked for."""
+        return now_s - self._answered_at_s < SAME_REQUEST_S
 
     def answer(self, rate_hz: int, pieces: Pieces) -> Begin:
         """``fn`` with a turn, or with a page's :class:`WebRTCData` that has it in it."""
@@ -106,14 +124,22 @@ class ReplyCalls:
         handler = self._handler
         if handler.phone_mode or not self.wants_inputs:
             return
+        self._asked_at_s, self._is_waiting = handler.loop.time(), True
+        try:
+            await self._wait_for_inputs(fit)
+        finally:
+            self._is_waiting = False
+        # Taken: however this reply ends, the next one asks anew.
+        handler.args_set.clear()
+
+    async def _wait_for_inputs(self, fit: InputsFit) -> None:
+        handler = self._handler
         if self._needs_args or fit.missing(len(handler.latest_args) - 1):
             await handler.wait_for_args()
         else:
             # Without an answer it has inputs from before, or defaults.
             with contextlib.suppress(InputsTimeout):
                 await handler.wait_for_args(OPTIONAL_INPUTS_S)
-        # Taken: however this reply ends, the next one asks anew.
-        handler.args_set.clear()
 
 
 async def _call(lane: CallLane, fn: Callable[..., Any], *args: Any) -> Any:

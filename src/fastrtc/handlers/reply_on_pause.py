@@ -294,9 +294,9 @@ class ReplyOnPause(RunningReply):
         """Has the reply begin now, with what was said so far."""
         if self._overrides("determine_pause"):
             state, self.state = self.state, self.state.new()
-            self._on_loop(self._fastrtc_taker.take_turn, self.__said(state))
+            self._on_loop(self._fastrtc_trigger, self._fastrtc_taker.take_turn, self.__said(state))
         else:
-            self._on_loop(self._fastrtc_taker.trigger)
+            self._on_loop(self._fastrtc_trigger, self._fastrtc_taker.trigger)
 
     def emit(self) -> AudioEmitType:
         """The next item of the running reply; None when none runs. Waits for it in a thread."""

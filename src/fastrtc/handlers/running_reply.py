@@ -72,6 +72,18 @@ class RunningReply(StreamHandler):
         """The next item of an async generator."""
         return await anext(generator)
 
+    def set_args(self, args: list[Any]) -> None:
+        """As in :class:`StreamHandler`."""
+        if self._fastrtc_turns is not None:
+            self._fastrtc_calls.note_inputs(self.loop.time())
+        super().set_args(args)
+
+    def _fastrtc_trigger(self, begin: Callable[..., None], *args: Any) -> None:
+        """Has a reply begin, but not for a page that sends the inputs it was asked for and triggers
+        a reply with them as always: it would be asked again, for ever."""
+        if not self._fastrtc_calls.has_just_been_answered(self.loop.time()):
+            begin(*args)
+
     @abstractmethod
     def trigger_response(self) -> None:
         """Has the reply begin now."""
