@@ -18,8 +18,9 @@ const { goodbye, refusal, inWords, ClientError } = await import("./errors.js");
 const { withStereo } = await import("./peer.js");
 const { Signalling, parsed } = await import("./signalling.js");
 const { compare } = await import("./stats.js");
-const { nothingCounted, part, parted } = await import("./link.js");
+const { nothingCounted, part, parted, until } = await import("./link.js");
 const { TurnTracker } = await import("./turn.js");
+const { Uplink } = await import("./uplink.js");
 await import("./worklet.js");
 
 test("refusals and goodbyes are told by code and in words", () => {
@@ -211,4 +212,103 @@ test("a call waits for the goodbyes of the calls before it, taken or not, but no
   const later = performance.now();
   await parted();
   assert.ok(performance.now() - later < 500);
+});
+
+test("who waits is told when the call is over, and not before", async () => {
+  const over = new AbortController();
+  const never = new Promise(() => {});
+  assert.equal(await until(over.signal, Promise.resolve(7)), 7);
+  await assert.rejects(until(over.signal, Promise.reject(new Error("work"))), /work/);
+  const waiting = until(over.signal, never);
+  let late = () => {};
+  const failing = until(over.signal, new Promise((_, reject) => (late = reject)));
+  over.abort(new ClientError("ended", "over"));
+  await assert.rejects(waiting, { code: "ended", message: "over" });
+  await assert.rejects(failing, { code: "ended" });
+  late(new Error("nobody looks, and node would say so"));
+  await assert.rejects(until(over.signal, never), { code: "ended" });
+});
+
+/**
+ * An uplink behind a network that carries so many bytes a second, with a frame of sound each 20 ms.
+ * `live(seconds, rate)` gives how late in seconds the frames were that arrived, at worst, and how many
+ * of all were sent.
+ */
+function network(uplink) {
+  const FRAME = 1920;
+  let now = 0;
+  let queue = [];
+  let busyUntil = 0;
+  const carry = (bytes, rate, arrive) => {
+    busyUntil = Math.max(busyUntil, now) + (bytes / rate) * 1000;
+    queue.push({ at: busyUntil, arrive });
+  };
+  const ping = (rate) => {
+    if (uplink.wantsPing && uplink.ping(now)) carry(20, rate, () => (uplink.answered(now), ping(rate)));
+  };
+  return function live(seconds, rate, stalled = false) {
+    let worst = 0;
+    let sent = 0;
+    const frames = seconds * 50;
+    for (let frame = 0; frame < frames; frame++, now += 20) {
+      const due = stalled ? [] : queue.filter(({ at }) => at <= now);
+      if (!stalled) queue = queue.filter(({ at }) => at > now);
+      for (const { arrive } of due) arrive();
+      if (!uplink.takesSound) continue;
+      const leftAt = now;
+      sent += 1;
+      uplink.send(FRAME, false);
+      carry(FRAME, rate, () => (worst = Math.max(worst, (now - leftAt) / 1000)));
+      ping(rate);
+    }
+    return { worst, share: sent / frames };
+  };
+}
+
+test("a narrow uplink makes sound late for a while, and then takes what fits", () => {
+  const live = network(new Uplink(false));
+  assert.deepEqual(live(10, 1e6), { worst: 0.02, share: 1 });
+  for (const rate of [72_000, 48_000, 24_000]) {
+    live(20, rate);
+    const later = live(30, rate);
+    assert.ok(later.worst < 3, `${later.worst} s late at ${rate}`);
+    assert.ok(later.share > (0.6 * rate) / 96_000, `${later.share} sent at ${rate}`);
+  }
+  live(5, 1e6);
+  assert.deepEqual(live(10, 1e6), { worst: 0.02, share: 1 });
+});
+
+test("a stall of less than two seconds loses almost nothing", () => {
+  const live = network(new Uplink(false));
+  live(5, 1e6);
+  assert.equal(live(1.7, 1e6, true).share, 1);
+  const { share } = live(2, 1e6);
+  assert.ok(share > 0.9, `${share} sent after it`);
+  assert.equal(live(2, 1e6).share, 1);
+});
+
+test("few pictures are ahead of what the server has read", () => {
+  const uplink = new Uplink(true);
+  for (let picture = 0; picture < 3; picture++) {
+    assert.ok(uplink.takesPicture);
+    uplink.send(20_000, true);
+  }
+  assert.ok(!uplink.takesPicture);
+  assert.ok(uplink.takesSound);
+  assert.ok(uplink.wantsPing && uplink.ping(0));
+  assert.ok(!uplink.ping(10));
+  uplink.answered(40);
+  assert.equal(uplink.roundTripMs, 40);
+  assert.ok(uplink.takesPicture);
+  assert.ok(!uplink.wantsPing);
+});
+
+test("where little passes, sound goes first", () => {
+  const uplink = new Uplink(true);
+  uplink.send(60_000, true);
+  uplink.ping(0);
+  uplink.answered(3000);
+  uplink.send(16_000, false);
+  assert.ok(uplink.takesSound);
+  assert.ok(!uplink.takesPicture);
 });

@@ -52,6 +52,7 @@ export class Capture {
     }
     // The screen first: browsers ask for it only right after a click.
     if (video && source === "screen") this.put(await openScreen());
+    if (this.closed) return; // Who hung up is not asked for the microphone.
     const camera = video && source === "camera";
     if (!audio && !camera) return;
     const tracks = await openDevices(audio && this.audioConstraints(), camera && { ...VIDEO, ...video });
@@ -142,7 +143,7 @@ export class Capture {
       ? openDevices({ ...this.audioConstraints(), ...chosen }, false)
       : openDevices(false, { ...VIDEO, ...this.options.video, ...chosen }));
     this.put(track);
-    this.events.changed(track);
+    if (!this.closed) this.events.changed(track);
   }
 
   /** @param {MediaStreamTrack} track */

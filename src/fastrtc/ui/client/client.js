@@ -18,7 +18,7 @@
 import { Capture } from "./capture.js";
 import { connect } from "./connect.js";
 import { ClientError, goodbye, inWords } from "./errors.js";
-import { nothingCounted } from "./link.js";
+import { nothingCounted, until } from "./link.js";
 import { complete } from "./options.js";
 import { PeerLink } from "./peer.js";
 import { Player } from "./player.js";
@@ -117,7 +117,8 @@ export class Client extends EventTarget {
   /**
    * Asks for the devices and connects; resolves once media flows. Call it from a click: browsers
    * play sound only then. A client makes one call; make another one for the next.
-   * @throws {ClientError} in words for the person; the client is closed then
+   * @throws {ClientError} in words for the person; the client is closed then. After `close()`, at
+   *   once, with the code "ended"
    */
   async connect() {
     if (this.state !== "idle") {
@@ -128,22 +129,7 @@ export class Client extends EventTarget {
     if (this.mode !== "send") this.player.begin();
     addEventListener("pagehide", this.onPageHide);
     try {
-      const asked = this.options.configuration ?? this.signalling.configuration();
-      // Looked at below; a person takes longer to allow the microphone than a server to refuse.
-      Promise.resolve(asked).catch(() => {});
-      if (this.mode !== "receive") {
-        this.become("asking");
-        await this.capture.open();
-        this.goOn();
-      }
-      this.become("connecting");
-      const configuration = await asked;
-      this.startedAt = performance.now();
-      await connect(this, configuration, {
-        events: this.linkEvents(),
-        use: (link) => (this.link = link),
-        goOn: () => this.goOn(),
-      });
+      await until(this.over.signal, this.begin());
     } catch (error) {
       const told = inWords(error);
       this.end(told);
@@ -191,17 +177,17 @@ export class Client extends EventTarget {
 
   /** @param {string} [id] of `listDevices()`; the default otherwise. The call goes on. */
   async setMicrophone(id) {
-    await this.capture.setMicrophone(id);
+    await until(this.over.signal, this.capture.setMicrophone(id));
   }
 
   /** @param {string} [id] of `listDevices()`, or "user" and "environment" on a phone */
   async setCamera(id) {
-    await this.capture.setCamera(id);
+    await until(this.over.signal, this.capture.setCamera(id));
   }
 
   /** Sends the screen instead of the camera, which comes back when the person ends the sharing. */
   async shareScreen() {
-    await this.capture.shareScreen();
+    await until(this.over.signal, this.capture.shareScreen());
   }
 
   /** @param {boolean} [muted] @param {"audio" | "video"} [kind] */
@@ -278,12 +264,43 @@ export class Client extends EventTarget {
   async stats() {
     const { compare } = await import("./stats.js");
     const before = this.counts;
-    const now = this.link && !this.closed ? await this.link.count() : nothingCounted();
+    const now = await this.count();
     this.counts = now;
     return { transport: this.transport, turnLatencyMs: this.tracker.latencyMs, ...compare(now, before) };
   }
 
   // Inside.
+
+  /** From the devices to flowing media. */
+  async begin() {
+    const asked = this.options.configuration ?? this.signalling.configuration();
+    // Looked at below; a person takes longer to allow the microphone than a server to refuse.
+    Promise.resolve(asked).catch(() => {});
+    if (this.mode !== "receive") {
+      this.become("asking");
+      await this.capture.open();
+      this.goOn();
+    }
+    this.become("connecting");
+    const configuration = await asked;
+    this.startedAt = performance.now();
+    await connect(this, configuration, {
+      events: this.linkEvents(),
+      use: (link) => (this.link = link),
+      goOn: () => this.goOn(),
+    });
+  }
+
+  /** What the link has counted; nothing before there is one, and after the call. */
+  async count() {
+    if (!this.link || this.closed) return nothingCounted();
+    try {
+      return await until(this.over.signal, this.link.count());
+    } catch (error) {
+      if (this.closed) return nothingCounted();
+      throw error;
+    }
+  }
 
   /** @returns {import("./link.js").LinkEvents} */
   linkEvents() {
@@ -331,7 +348,7 @@ export class Client extends EventTarget {
   }
 
   goOn() {
-    if (this.closed) throw this.error ?? new ClientError("ended", "The call was ended before it began.");
+    this.over.signal.throwIfAborted();
   }
 
   /** @param {string} name @param {unknown} [detail] */
@@ -357,7 +374,7 @@ export class Client extends EventTarget {
     this.link?.close();
     for (const meter of Object.values(this.meters)) meter.close();
     this.player.close();
-    this.over.abort();
+    this.over.abort(error ?? new ClientError("ended", "The call was ended."));
     if (this.hasSound) releaseSound();
     if (error) this.tell("error", error);
   }

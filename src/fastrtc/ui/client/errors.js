@@ -49,6 +49,9 @@ export function refusal(meta) {
   }
 }
 
+/** No answer came to a request, or not in time. */
+export const unanswered = () => new ClientError("unreachable", "The server does not answer. Is it running?", false);
+
 /**
  * The server's last message, which may say that the time is over.
  * @param {unknown} text
@@ -61,7 +64,7 @@ export function goodbye(text) {
 /**
  * Why a device cannot be had.
  * @param {unknown} error what getUserMedia or getDisplayMedia threw
- * @param {string} device "microphone", "camera", "microphone or camera", "screen"
+ * @param {string} device "microphone", "camera", "microphone or camera", "screen", "speaker"
  */
 export function deviceError(error, device) {
   const name = error instanceof DOMException ? error.name : "";
@@ -97,11 +100,13 @@ export function inWords(error) {
   return new ClientError("unknown", `Something went wrong: ${error instanceof Error ? error.message : error}.`);
 }
 
+/** What policies call the devices that are not called so there. @type {Record<string, string>} */
+const FEATURES = { screen: "display-capture", speaker: "speaker-selection" };
+
 /** @param {string} device */
 function isForbiddenByFrame(device) {
   /** Chromium alone tells; elsewhere "blocked" is near enough. @type {{ featurePolicy?: { allowsFeature(name: string): boolean } }} */
   const { featurePolicy } = /** @type {any} */ (document);
   if (!featurePolicy || window === window.top) return false;
-  const features = device === "screen" ? ["display-capture"] : device.split(" or ");
-  return features.some((feature) => !featurePolicy.allowsFeature(feature));
+  return device.split(" or ").some((part) => !featurePolicy.allowsFeature(FEATURES[part] ?? part));
 }

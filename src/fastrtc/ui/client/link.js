@@ -75,5 +75,22 @@ export function part(goodbye) {
 /** Resolves once all goodbyes are taken, or have had their time. */
 export const parted = () => Promise.all(goodbyes);
 
+/**
+ * What `work` comes to, unless the signal is given first: then rejects with the signal's reason. A
+ * browser leaves much unsettled for ever: a closed connection's offer, a question that nobody answers.
+ * @template T
+ * @param {AbortSignal} signal
+ * @param {Promise<T>} work goes on; what it comes to then is of no interest
+ * @returns {Promise<T>}
+ */
+export function until(signal, work) {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
 /** @param {number} ms @returns {Promise<void>} */
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,15 +1,17 @@
 // @ts-check
 /** The WebRTC link: negotiation, trickle ICE, and bringing a lost network's call back. */
 
-import { ClientError, inWords } from "./errors.js";
-import { nothingCounted, part, sleep } from "./link.js";
+import { ClientError, inWords, unanswered } from "./errors.js";
+import { nothingCounted, part, sleep, until } from "./link.js";
 
 /** How long a connection may be "disconnected" before it is restarted. Browsers often recover alone. */
 const PATIENCE_MS = 2000;
 /** Pauses between attempts to reconnect; after the last one the call is over. */
 const RETRY_MS = [0, 1000, 2000, 4000, 8000, 10000];
-/** How long one attempt may take. */
+/** How long one attempt may take, to be answered and then to connect. */
 const ATTEMPT_MS = 8000;
+/** How long the first offer may wait for its answer: some servers are only then started. */
+const ANSWER_MS = 30000;
 const NO_PATH = "The server answered, but no sound or picture can reach it. A firewall may be in the way.";
 
 /**
@@ -40,7 +42,7 @@ export class PeerLink {
     this.offered = false;
     this.restarting = false;
     this.wasUp = false;
-    this.closed = false;
+    this.over = new AbortController();
     this.negotiating = Promise.resolve();
     this.patience = 0;
     this.onNetworkChange = () => {
@@ -48,10 +50,13 @@ export class PeerLink {
     };
   }
 
+  get closed() {
+    return this.over.signal.aborted;
+  }
+
   async open() {
     this.prepare();
-    this.negotiating = this.negotiate(false);
-    await this.negotiating;
+    await this.offer(false, ANSWER_MS);
     await this.up(this.options.connectMs);
   }
 
@@ -70,7 +75,7 @@ export class PeerLink {
 
   close() {
     if (this.closed) return;
-    this.closed = true;
+    this.over.abort(new ClientError("ended", "The call was ended."));
     clearTimeout(this.patience);
     removeEventListener("online", this.onNetworkChange);
     networkInformation()?.removeEventListener("change", this.onNetworkChange);
@@ -156,7 +161,7 @@ export class PeerLink {
       await sleep(pause);
       if (this.closed) return;
       try {
-        await this.negotiate(true);
+        await this.offer(true, ATTEMPT_MS);
         await this.up(ATTEMPT_MS);
         this.restarting = false;
         return;
@@ -168,20 +173,39 @@ export class PeerLink {
     this.events.end(problem);
   }
 
-  /** @param {boolean} iceRestart */
-  async negotiate(iceRestart) {
+  /**
+   * Negotiates, and gives up after a while: networks lose requests without a word.
+   * @param {boolean} iceRestart
+   * @param {number} withinMs
+   */
+  async offer(iceRestart, withinMs) {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(unanswered()), withinMs);
+    this.negotiating = this.negotiate(iceRestart, late.signal);
+    try {
+      await until(late.signal, this.negotiating);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** @param {boolean} iceRestart @param {AbortSignal} late given when nobody waits for it any longer */
+  async negotiate(iceRestart, late) {
     const { pc } = this;
+    const { signal } = this.over;
     this.answered = false;
     this.candidates = [];
-    if (pc.signalingState === "have-local-offer") await pc.setLocalDescription({ type: "rollback" });
-    const offer = await pc.createOffer({ iceRestart });
+    if (pc.signalingState === "have-local-offer") await until(signal, pc.setLocalDescription({ type: "rollback" }));
+    const offer = await until(signal, pc.createOffer({ iceRestart }));
     offer.sdp = withStereo(offer.sdp ?? "", this.options.stereo);
-    await pc.setLocalDescription(offer);
+    await until(signal, pc.setLocalDescription(offer));
     this.offered = true;
+    // Not left when the call is: a place that was taken has to be given back.
     const answer = await this.ask({ sdp: pc.localDescription?.sdp ?? offer.sdp, type: "offer" });
-    this.answered = true;
     if (this.closed) return this.sayGoodbye();
-    await pc.setRemoteDescription(answer);
+    if (late.aborted) return;
+    this.answered = true;
+    await until(signal, pc.setRemoteDescription(answer));
     this.postCandidates();
   }
 
@@ -214,7 +238,7 @@ export class PeerLink {
     const { pc } = this;
     const deadline = performance.now() + withinMs;
     while (pc.connectionState !== "connected" || pc.iceConnectionState === "checking") {
-      if (this.closed) throw new ClientError("ended", "The call was ended.");
+      this.over.signal.throwIfAborted();
       const failed = !this.wasUp && pc.connectionState === "failed";
       if (failed || performance.now() > deadline) throw new ClientError("no-path", NO_PATH, false);
       await sleep(20);

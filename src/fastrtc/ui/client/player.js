@@ -59,12 +59,12 @@ export class Player {
     if (id && !this.element.setSinkId) {
       throw new ClientError("misuse", "This browser does not let pages choose the speaker.", false);
     }
-    this.speaker = id;
     try {
       if (id || this.element.sinkId) await this.element.setSinkId(id);
     } catch (error) {
       throw deviceError(error, "speaker");
     }
+    this.speaker = id; // Elements that take over play there, and not where it could not be.
   }
 
   close() {

@@ -1,7 +1,10 @@
 // @ts-check
 /** Requests to the server that carry no media: offers, candidates, configuration, inputs, outputs. */
 
-import { ClientError, refusal } from "./errors.js";
+import { ClientError, refusal, unanswered } from "./errors.js";
+
+/** How long the server may take to say what its configuration is. */
+const CONFIGURATION_MS = 20000;
 
 /**
  * @typedef {object} SignallingOptions
@@ -36,7 +39,8 @@ export class Signalling {
   /** The server's `rtc_configuration`; empty when it has none. @returns {Promise<RTCConfiguration>} */
   async configuration() {
     if (this.options.signal) return {};
-    const response = await this.request(`${this.options.url}/webrtc/configuration`, {});
+    const signal = AbortSignal.timeout(CONFIGURATION_MS);
+    const response = await this.request(`${this.options.url}/webrtc/configuration`, { signal });
     if (response.status === 404) return {};
     if (!response.ok) throw httpError(response.status);
     return (await response.json()) ?? {};
@@ -112,8 +116,8 @@ export class Signalling {
     try {
       return await fetch(url, { ...init, headers: { ...init.headers, ...this.options.headers } });
     } catch (error) {
-      if (error instanceof DOMException && error.name === "AbortError") throw error;
-      throw new ClientError("unreachable", "The server does not answer. Is it running?", false);
+      if (error instanceof ClientError) throw error; // Why the call was ended.
+      throw unanswered();
     }
   }
 }

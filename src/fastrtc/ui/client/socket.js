@@ -5,17 +5,16 @@
  */
 
 import { ClientError, goodbye, refusal } from "./errors.js";
-import { nothingCounted, nothingReceived, part } from "./link.js";
+import { nothingCounted, nothingReceived, part, sleep, until } from "./link.js";
 import { PictureCapture, PicturePlayback } from "./pictures.js";
 import { releaseSound, takeSound } from "./sound.js";
+import { Uplink } from "./uplink.js";
 
 /** How long the server may take to answer. */
 const CONNECT_MS = 10000;
 const PING_EVERY_MS = 2000;
-/** More than this unsent, in bytes (five seconds), and what the microphone says is dropped. */
-const UNSENT = 5 * 2 * 48000;
-/** How many pictures may be on their way; more would only be older when they arrive. */
-const AHEAD = 3;
+/** How long the audio thread may take to say what it has counted; it rests where no sound is allowed. */
+const COUNT_MS = 500;
 /** What a message begins with where there is both sound and picture. */
 const [SOUND, PICTURE] = [0, 1];
 
@@ -51,35 +50,34 @@ export class SocketLink {
     this.screen = null;
     /** What was drawn last is drawn when this resolves. */
     this.drawn = Promise.resolve();
-    /** Of the pictures sent: how many, how many when the ping went that is not answered, how many arrived. */
-    this.pictures = { sent: 0, asked: 0, arrived: 0 };
-    this.closed = false;
+    this.uplink = new Uplink(options.kinds.video);
+    this.over = new AbortController();
     this.isUp = false;
     this.pinger = 0;
-    /** @type {number | null} */
-    this.pingedAt = null;
-    /** @type {number | null} */
-    this.roundTripMs = null;
     this.received = nothingReceived();
-    this.bytes = { sent: 0, received: 0 };
-    /** @type {(counts: { bufferedS: number, bufferedCount: number }) => void} */
-    this.counted = () => {};
+    this.bytesReceived = 0;
+    /** Who waits for what the audio thread has counted. @type {(() => void)[]} */
+    this.counting = [];
+  }
+
+  get closed() {
+    return this.over.signal.aborted;
   }
 
   async open() {
-    if (this.options.kinds.audio) await this.prepareSound();
-    if (this.closed) throw new ClientError("ended", "The call was ended.");
-    await this.connect();
+    const { signal } = this.over;
+    if (this.options.kinds.audio) await until(signal, this.prepareSound());
+    await until(signal, this.connect());
     this.startPlayback();
-    await this.startCapture();
+    await until(signal, this.startCapture());
     this.pinger = setInterval(() => this.ping(), PING_EVERY_MS);
     this.events.up();
   }
 
   /** @param {string} text */
   send(text) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
-    this.socket.send(text);
+    if (!this.isOpen) return false;
+    this.socket?.send(text);
     return true;
   }
 
@@ -94,7 +92,7 @@ export class SocketLink {
 
   close() {
     if (this.closed) return;
-    this.closed = true;
+    this.over.abort(new ClientError("ended", "The call was ended."));
     clearInterval(this.pinger);
     this.send('{"event": "stop"}');
     const { socket } = this;
@@ -111,19 +109,14 @@ export class SocketLink {
   /** @returns {Promise<Counts>} */
   async count() {
     if (this.playback) {
-      const { playback } = this;
-      /** @type {{ bufferedS: number, bufferedCount: number }} */
-      const buffered = await new Promise((resolve) => {
-        this.counted = resolve;
-        playback.port.postMessage({ count: true });
-      });
-      Object.assign(this.received, buffered);
+      this.playback.port.postMessage({ count: true });
+      await Promise.race([new Promise((resolve) => this.counting.push(() => resolve(undefined))), sleep(COUNT_MS)]);
     }
     return {
       ...nothingCounted(),
-      bytesSent: this.bytes.sent,
-      bytesReceived: this.bytes.received,
-      roundTripMs: this.roundTripMs,
+      bytesSent: this.uplink.sent.bytes,
+      bytesReceived: this.bytesReceived,
+      roundTripMs: this.uplink.roundTripMs,
       audio: { ...this.received },
       ...(this.screen ? { video: { ...this.screen.counts } } : {}),
     };
@@ -188,10 +181,8 @@ export class SocketLink {
         this.send('{"event": "pong"}');
         break;
       case "pong":
-        if (this.pingedAt !== null) this.roundTripMs = performance.now() - this.pingedAt;
-        this.pingedAt = null;
-        this.pictures.arrived = this.pictures.asked;
-        if (this.pictures.sent > this.pictures.arrived) this.ping();
+        this.uplink.answered(performance.now());
+        if (this.uplink.wantsPing) this.ping();
         break;
       case "clear":
         this.playback?.port.postMessage({ clear: true });
@@ -215,7 +206,7 @@ export class SocketLink {
   /** @param {ArrayBuffer} message */
   take(message) {
     const { audio, video } = this.options.kinds;
-    this.bytes.received += message.byteLength;
+    this.bytesReceived += message.byteLength;
     const isBoth = audio && video;
     const isPicture = isBoth ? new Uint8Array(message)[0] === PICTURE : video;
     const media = isBoth ? message.slice(1) : message;
@@ -231,8 +222,9 @@ export class SocketLink {
   give(kind, media) {
     const { audio, video } = this.options.kinds;
     const message = audio && video ? new Blob([Uint8Array.of(kind), media]) : media;
-    this.bytes.sent += message instanceof Blob ? message.size : message.byteLength;
     this.socket?.send(message);
+    this.uplink.send(message instanceof Blob ? message.size : message.byteLength, kind === PICTURE);
+    if (this.uplink.wantsPing) this.ping();
   }
 
   startPlayback() {
@@ -245,8 +237,10 @@ export class SocketLink {
     if (!kinds.audio) return;
     const node = new AudioWorkletNode(this.context, "fastrtc-playback", { numberOfInputs: 0, outputChannelCount: [1] });
     node.port.onmessage = ({ data }) => {
-      if (data.counts) this.counted(data.counts);
-      else this.send(JSON.stringify({ event: "mark", mark: { name: data.played } }));
+      if (data.counts) {
+        Object.assign(this.received, data.counts);
+        for (const told of this.counting.splice(0)) told();
+      } else this.send(JSON.stringify({ event: "mark", mark: { name: data.played } }));
     };
     const end = new MediaStreamAudioDestinationNode(this.context, { channelCount: 1 });
     node.connect(end);
@@ -258,37 +252,25 @@ export class SocketLink {
     const tracks = this.options.local.getTracks();
     if (tracks.some(({ kind }) => kind === "audio")) {
       const node = new AudioWorkletNode(this.context, "fastrtc-capture", { outputChannelCount: [1] });
-      node.port.onmessage = ({ data }) => this.has(UNSENT) && this.give(SOUND, data);
+      node.port.onmessage = ({ data }) => this.isOpen && this.uplink.takesSound && this.give(SOUND, data);
       // It says nothing, but only what is connected runs.
       node.connect(this.context.destination);
       this.capture = node;
     }
     if (tracks.some(({ kind }) => kind === "video")) {
-      const mayLeave = () => this.has(UNSENT) && this.pictures.sent - this.pictures.arrived < AHEAD;
-      this.camera = new PictureCapture(mayLeave, (file) => this.sendPicture(file));
+      const mayLeave = () => this.isOpen && this.uplink.takesPicture;
+      this.camera = new PictureCapture(mayLeave, (file) => this.isOpen && this.give(PICTURE, file));
     }
     for (const track of tracks) await this.replaceTrack(track);
   }
 
-  /** Whether there is room for more. @param {number} unsent bytes that may wait in the browser */
-  has(unsent) {
-    return this.socket?.readyState === WebSocket.OPEN && this.socket.bufferedAmount <= unsent;
+  get isOpen() {
+    return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** The server answers a ping when it has read what came before. @param {Blob} file */
-  sendPicture(file) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return;
-    this.give(PICTURE, file);
-    this.pictures.sent += 1;
-    this.ping();
-  }
-
-  /** One at a time: each answer tells which pictures arrived. */
+  /** One at a time. */
   ping() {
-    if (this.pingedAt !== null) return;
-    this.pingedAt = performance.now();
-    this.pictures.asked = this.pictures.sent;
-    this.send('{"event": "ping"}');
+    if (this.uplink.ping(performance.now())) this.send('{"event": "ping"}');
   }
 }
 
