@@ -37,8 +37,7 @@ def test_inputs_fit_the_function() -> None:
     run(check())
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.7])
-@pytest.mark.parametrize("seconds", [0.1, 5.0])
+@pytest.mark.parametrize(("delay_s", "seconds"), [(0.0, 5.0), (0.05, 0.1), (0.7, 2.0)])
 def test_a_page_that_triggers_with_all_its_inputs_gets_one_reply(
     delay_s: float, seconds: float
 ) -> None:
@@ -70,10 +69,10 @@ def test_a_page_that_triggers_with_all_its_inputs_gets_one_reply(
 
             task = asyncio.create_task(answer())
             hook("typed")
-            await client.listen(3)
+            await client.listen(1.5)
             assert got == ["typed"]
             hook("typed again")
-            await client.listen(3)
+            await client.listen(1.5)
             assert got == ["typed", "typed again"]
             task.cancel()
 
