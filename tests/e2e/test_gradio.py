@@ -166,6 +166,8 @@ def test_a_microphone_that_is_only_sent(chromium: Chromium, url: str) -> None:
     async def tell(page: Page) -> None:
         visitor = GradioPage(page)
         await visitor.open(f"{url}/tell")
+        said = page.locator("em", has_text="something")
+        assert await said.evaluate("words => getComputedStyle(words).textAlign") == "center"
         icon = page.locator(".fastrtc .icon img")
         assert await icon.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
         await visitor.start()
@@ -180,6 +182,31 @@ def test_a_microphone_that_is_only_sent(chromium: Chromium, url: str) -> None:
         assert visitor.errors == []
 
     chromium.visit(tell)
+
+
+def test_inputs_that_wait_for_enter(chromium: Chromium, url: str) -> None:
+    """``send_input_on="submit"``: what is typed stays on the page until one of them is entered."""
+
+    async def enter(page: Page) -> None:
+        visitor = GradioPage(page)
+        await visitor.open(f"{url}/entered")
+        await visitor.start()
+        await visitor.wait_for_number("Used share", "value === 0.5")
+        share = page.get_by_label("Share", exact=True)
+        await share.fill("0.25")
+        await share.blur()
+        await visitor.wait_for_changes("Noticed", 5)
+        await visitor.wait_for_number("Used share", "value === 0.5")
+        await share.press("Enter")
+        await visitor.wait_for_number("Used share", "value === 0.25")
+        # All of them go together, whichever is entered.
+        await share.fill("0.75")
+        await page.get_by_label("Note", exact=True).press("Enter")
+        await visitor.wait_for_number("Used share", "value === 0.75")
+        await visitor.stop()
+        assert visitor.errors == []
+
+    chromium.visit(enter)
 
 
 def test_components_beside_each_other(chromium: Chromium, url: str) -> None:

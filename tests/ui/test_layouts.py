@@ -83,7 +83,7 @@ async def test_the_page_looks_as_asked_for() -> None:
     )
     assert stream.ui.title == "Ask <me>"
     assert "Ask &lt;me&gt;" in blocks_of(stream, gr.HTML)[0].value
-    assert blocks_of(stream, gr.Markdown)[0].value == "*anything*"
+    assert "\n\n*anything*\n\n" in blocks_of(stream, gr.Markdown)[0].value
     component = stream.webrtc_component
     assert (component.pulse_color, component.icon_radius) == ("teal", 20)
     assert (component.variant, component.full_screen) == ("textbox", False)
@@ -100,6 +100,15 @@ async def test_unknown_ui_args_are_told(caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.WARNING, "fastrtc"):
         _ = made(ui_args={"titel": "?"}).ui  # type: ignore[typeddict-unknown-key]
     assert "ui_args has titel, which has no effect" in caplog.text
+
+
+async def test_inputs_that_nobody_can_enter_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    submit = {"ui_args": {"send_input_on": "submit"}}
+    with caplog.at_level(logging.WARNING, "fastrtc"):
+        _ = made(additional_inputs=[gr.Slider(), gr.Textbox()], **submit).ui
+        assert caplog.text == ""
+        _ = made(additional_inputs=[gr.Slider()], **submit).ui
+    assert "none of them has that event: Slider; write send_input_on='change'" in caplog.text
 
 
 async def test_a_page_first_asked_for_inside_another_stays_whole() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
+from inspect import cleandoc
 from typing import Any, Final, Literal
 
 import gradio as gr
@@ -25,6 +26,8 @@ __all__ = ["LAYOUTS", "Layout", "Page", "build_page"]
 logger = logging.getLogger("fastrtc")
 
 UI_ARGS: Final = UIArgs.__annotations__.keys()
+CENTRED: Final = "<div style='text-align: center'>\n\n{}\n\n</div>"
+"""Around Markdown, which the empty lines keep it."""
 ICON_ARGS: Final = ("icon", "icon_button_color", "pulse_color", "icon_radius")
 
 
@@ -113,7 +116,7 @@ def build_page(page: Page) -> tuple[Any, WebRTC]:
         if not options.get("hide_title"):
             gr.HTML(f"<h1 style='text-align: center'>{escape(title)}</h1>")
             if "subtitle" in options:
-                gr.Markdown(options["subtitle"])
+                gr.Markdown(CENTRED.format(cleandoc(options["subtitle"])))
         with gr.Row():
             if layout.side == "left":
                 draw_side()

@@ -6,6 +6,7 @@ once: Gradio's default of one at a time would leave the second one waiting.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -21,6 +22,8 @@ from fastrtc.session.workers import call_sync
 from fastrtc.ui.line import Line, id_of
 
 __all__ = ["START", "as_list", "wire_outputs", "wire_stream"]
+
+logger = logging.getLogger("fastrtc")
 
 START: Final = "start_webrtc_stream"
 """The value with which a trigger has the browser's side start a call."""
@@ -61,10 +64,16 @@ def wire_stream(
     common = {"outputs": None, "concurrency_id": concurrency_id, "js": js, **QUIET}
     if trigger is not None:
         trigger(lambda: START, inputs=None, outputs=component, **QUIET)
-    for item in values:
-        event = getattr(item, send_input_on, None)
-        if event is not None:
-            event(line.take_inputs, inputs=sent, concurrency_limit=None, **common)
+    events = [getattr(item, send_input_on) for item in values if hasattr(item, send_input_on)]
+    if values and not events:
+        logger.warning(
+            "send_input_on=%r sends the inputs at the beginning of a call alone, for none of them "
+            "has that event: %s; write send_input_on='change', or add a gr.Textbox or a gr.Number",
+            send_input_on,
+            ", ".join(type(item).__name__ for item in values),
+        )
+    for event in events:
+        event(line.take_inputs, inputs=sent, concurrency_limit=None, **common)
     component.submit(line.submit, inputs=sent, concurrency_limit=None, **common)
     return component.tick(
         line.take_inputs, inputs=sent, concurrency_limit=None, trigger_mode="multiple", **common

@@ -41,6 +41,17 @@ def count_letters(history: list[Any], typed: str) -> list[Any]:
 
 streams = {
     **cells,
+    "entered": Stream(
+        hear,
+        modality="audio",
+        additional_inputs=[
+            gr.Number(0.5, label="Share"),
+            gr.Textbox(label="Note"),
+        ],
+        additional_outputs=[gr.Number(label="Used share"), gr.Number(label="Noticed")],
+        additional_outputs_handler=lambda _share, _noticed, *new: new,
+        ui_args={"send_input_on": "submit"},
+    ),
     "tell": Stream(
         tell,
         modality="audio",

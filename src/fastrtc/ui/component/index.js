@@ -195,8 +195,13 @@ class Component {
   /** @param {Client} client */
   async measure(client) {
     if (this.view.showsStatistics) {
-      const [ours, theirs] = await Promise.all([client.stats(), this.shared.server.statistics(client.id)]);
-      this.view.count({ ...ours, ...theirs });
+      try {
+        const [ours, theirs] = await Promise.all([client.stats(), this.shared.server.statistics(client.id)]);
+        if (client === this.client) this.view.count({ ...ours, ...theirs });
+      } catch (error) {
+        // The network is away, as a rule: the next look may find it.
+        console.warn("fastrtc: no statistics:", error);
+      }
     }
     if (client === this.client) this.timer = setTimeout(() => this.measure(client), STATISTICS_EVERY_MS);
   }

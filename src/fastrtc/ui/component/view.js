@@ -206,8 +206,9 @@ export class View {
   /** @param {Record<string, any>} statistics of both sides; null or missing is not known */
   count(statistics) {
     if (this.hasPicture) this.rates.textContent = inOneLine(statistics);
-    const shown = NUMBERS.flatMap(([key, name, write]) => {
-      const isOurs = this.hasSound || key !== "frames_dropped";
+    const ways = { both: true, coming: this.receives, going: this.sends };
+    const shown = NUMBERS.flatMap(([key, name, write, way]) => {
+      const isOurs = ways[way] && (this.hasSound || key !== "frames_dropped");
       const value = isOurs ? (statistics[key] ?? null) : null;
       return value === null ? [] : [make("div", {}, make("dt", {}, name), make("dd", {}, write(value)))];
     });

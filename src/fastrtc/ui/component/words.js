@@ -29,22 +29,22 @@ export const MUTES = { audio: ["Mute", "Unmute"], video: ["Camera off", "Camera 
 
 /**
  * The numbers of the details panel: the browser's (stats.js) and the server's (line.py), what they are
- * called and how they are written.
- * @type {[string, string, (value: number) => string][]}
+ * called, how they are written, and which way goes what they tell of.
+ * @type {[string, string, (value: number) => string, "both" | "coming" | "going"][]}
  */
 export const NUMBERS = [
-  ["roundTripMs", "Round trip", milliseconds],
-  ["turnLatencyMs", "Reply after you stop", milliseconds],
-  ["loss", "Loss, coming", percent],
-  ["lossOfSent", "Loss, going", percent],
-  ["receivedKbps", "Coming", kilobits],
-  ["sentKbps", "Going", kilobits],
-  ["jitterBufferMs", "Sound waits here", milliseconds],
-  ["videoFps", "Shown", perSecond],
-  ["videoFrameAgeMs", "Age of picture", milliseconds],
-  ["video_age_ms", "Picture at the server", milliseconds],
-  ["video_frames_dropped", "Pictures dropped there", String],
-  ["frames_dropped", "Sound dropped there", String],
+  ["roundTripMs", "Round trip", milliseconds, "both"],
+  ["turnLatencyMs", "Reply after you stop", milliseconds, "both"],
+  ["loss", "Loss, coming", percent, "coming"],
+  ["lossOfSent", "Loss, going", percent, "going"],
+  ["receivedKbps", "Coming", kilobits, "coming"],
+  ["sentKbps", "Going", kilobits, "going"],
+  ["jitterBufferMs", "Sound waits here", milliseconds, "coming"],
+  ["videoFps", "Shown", perSecond, "coming"],
+  ["videoFrameAgeMs", "Age of picture", milliseconds, "coming"],
+  ["video_age_ms", "Picture at the server", milliseconds, "going"],
+  ["video_frames_dropped", "Pictures dropped there", String, "going"],
+  ["frames_dropped", "Sound dropped there", String, "going"],
 ];
 
 /** What is worth a look while pictures run, in one line. @param {Record<string, any>} statistics of both sides */
