@@ -117,6 +117,20 @@ def test_the_delay_is_back_after_two_seconds(
     assert our_delay_ms(call) <= LATEST_MS
 
 
+def test_a_call_is_current_again_after_the_event_loop_stood_still_for_5_s(
+    line: Line, call: Call
+) -> None:
+    """A handler that calls something blocking. What was said meanwhile is heard, or skipped."""
+    call.send("stall for 5")
+    call.record(5)
+    wait_for_life(line.url, call.id, lambda life: life["texts"] == ["stall for 5"])
+    # A second to be sure that it is late, and one to send what it is late by.
+    call.record(SETTLE_S + REPORT_S)
+    assert queued_s(line, call) <= 0.06, "the server plays late"
+    call.record(SETTLE_S)
+    assert our_delay_ms(call) <= LATEST_MS
+
+
 def test_the_handlers_clock_runs_on_through_loss(line: Line, call: Call) -> None:
     line.network.set("up", loss=0.2)
     one = account(line.url, call.id)

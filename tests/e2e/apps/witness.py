@@ -64,6 +64,8 @@ class Witness(AsyncStreamHandler):
 
     async def on_message(self, text: str) -> None:
         self.texts.append(text)
+        if text.startswith("stall for "):
+            time.sleep(float(text.removeprefix("stall for ")))  # noqa: ASYNC251 - the event loop
         await self.send_message(f"heard: {text}")
 
     async def shutdown(self) -> None:
