@@ -18,7 +18,7 @@
 import { Capture } from "./capture.js";
 import { connect } from "./connect.js";
 import { ClientError, goodbye, inWords } from "./errors.js";
-import { nothingCounted, until } from "./link.js";
+import { until } from "./link.js";
 import { complete } from "./options.js";
 import { PeerLink } from "./peer.js";
 import { Player } from "./player.js";
@@ -70,7 +70,7 @@ export class Client extends EventTarget {
     this.link = null;
     this.meters = { sent: new Meter(this.local), heard: new Meter(this.remote) };
     this.hasSound = false;
-    /** @type {import("./link.js").Counts | null} */
+    /** @type {import("./counts.js").Counts | null} */
     this.counts = null;
     this.over = new AbortController();
     this.startedAt = 0;
@@ -293,6 +293,7 @@ export class Client extends EventTarget {
 
   /** What the link has counted; nothing before there is one, and after the call. */
   async count() {
+    const { nothingCounted } = await import("./counts.js");
     if (!this.link || this.closed) return nothingCounted();
     try {
       return await until(this.over.signal, this.link.count());

@@ -11,54 +11,14 @@
  */
 
 /**
- * What a link has counted; missing where it cannot know.
- * @typedef {object} Counts
- * @property {number} atMs when, on `performance.now()`'s clock
- * @property {number} bytesSent
- * @property {number} bytesReceived
- * @property {number | null} roundTripMs
- * @property {Received} audio
- * @property {Received} video
- * @property {number | null} lossOfSent the share of our packets that the server misses, 0 to 1
- */
-
-/**
- * One kind of media from the server, totals since the beginning.
- * @typedef {object} Received
- * @property {number} packets
- * @property {number} lost
- * @property {number | null} jitterMs
- * @property {number} bufferedS time that all samples or frames together waited in the jitter buffer
- * @property {number} bufferedCount how many those were
- * @property {number} [frames] decoded video frames
- * @property {number} [handlingS] time that all frames took from their first packet to being decoded
- * @property {number} [width] of the newest frame
- * @property {number} [height] of the newest frame
- */
-
-/**
  * @typedef {object} Link
  * @property {"webrtc" | "websocket"} name
  * @property {() => Promise<void>} open resolves once media flows; rejects with a ClientError
  * @property {(text: string) => boolean} send false while there is no channel
  * @property {(track: MediaStreamTrack) => Promise<void>} replaceTrack sends this instead of its kind's last
- * @property {() => Promise<Counts>} count
+ * @property {() => Promise<import("./counts.js").Counts>} count
  * @property {() => void} close says goodbye, see {@link part}
  */
-
-/** What a link has counted that has not begun. @returns {Counts} */
-export const nothingCounted = () => ({
-  atMs: performance.now(),
-  bytesSent: 0,
-  bytesReceived: 0,
-  roundTripMs: null,
-  audio: nothingReceived(),
-  video: nothingReceived(),
-  lossOfSent: null,
-});
-
-/** @returns {Received} */
-export const nothingReceived = () => ({ packets: 0, lost: 0, jitterMs: null, bufferedS: 0, bufferedCount: 0 });
 
 /** How long a call waits for the goodbyes of the calls before it, counted from each goodbye. */
 const GOODBYE_MS = 1000;

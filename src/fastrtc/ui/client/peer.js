@@ -2,7 +2,7 @@
 /** The WebRTC link: negotiation, trickle ICE, and bringing a lost network's call back. */
 
 import { ClientError, inWords, unanswered } from "./errors.js";
-import { nothingCounted, part, sleep, until } from "./link.js";
+import { part, sleep, until } from "./link.js";
 
 /** How long a connection may be "disconnected" before it is restarted. Browsers often recover alone. */
 const PATIENCE_MS = 2000;
@@ -88,22 +88,8 @@ export class PeerLink {
 
   /** @returns {Promise<Counts>} */
   async count() {
-    const counts = nothingCounted();
-    for (const entry of (await this.pc.getStats()).values()) {
-      if (entry.type === "candidate-pair" && entry.nominated && entry.currentRoundTripTime !== undefined) {
-        counts.roundTripMs = entry.currentRoundTripTime * 1000;
-      } else if (entry.type === "outbound-rtp") {
-        counts.bytesSent += entry.bytesSent ?? 0;
-      } else if (entry.type === "remote-inbound-rtp") {
-        counts.lossOfSent = Math.max(counts.lossOfSent ?? 0, entry.fractionLost ?? 0);
-        // Firefox knows the round trip from here alone.
-        if (entry.roundTripTime !== undefined) counts.roundTripMs ??= entry.roundTripTime * 1000;
-      } else if (entry.type === "inbound-rtp") {
-        counts.bytesReceived += entry.bytesReceived ?? 0;
-        counts[entry.kind === "video" ? "video" : "audio"] = received(entry);
-      }
-    }
-    return counts;
+    const { counted } = await import("./counts.js");
+    return counted(await this.pc.getStats());
   }
 
   // Inside.
@@ -271,21 +257,6 @@ export function withStereo(sdp, sends) {
   return sdp.replace(new RegExp(`(a=fmtp:${payload} [^\\r\\n]*)`), `$1${wanted}`);
 }
 
-/** @param {any} entry of type inbound-rtp @returns {Received} */
-function received(entry) {
-  return {
-    packets: entry.packetsReceived ?? 0,
-    lost: entry.packetsLost ?? 0,
-    jitterMs: entry.jitter === undefined ? null : entry.jitter * 1000,
-    bufferedS: entry.jitterBufferDelay ?? 0,
-    bufferedCount: entry.jitterBufferEmittedCount ?? 0,
-    frames: entry.framesDecoded,
-    handlingS: entry.totalProcessingDelay,
-    width: entry.frameWidth,
-    height: entry.frameHeight,
-  };
-}
-
 /** Chromium tells pages when the network changes. @returns {EventTarget | undefined} */
 function networkInformation() {
   return /** @type {{ connection?: EventTarget }} */ (/** @type {unknown} */ (navigator)).connection;
@@ -293,5 +264,4 @@ function networkInformation() {
 
 /** @typedef {import("./link.js").Link} Link */
 /** @typedef {import("./link.js").LinkEvents} LinkEvents */
-/** @typedef {import("./link.js").Counts} Counts */
-/** @typedef {import("./link.js").Received} Received */
+/** @typedef {import("./counts.js").Counts} Counts */

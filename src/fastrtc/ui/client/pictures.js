@@ -4,7 +4,7 @@
  * side keeps a queue: the newest picture wins. Knows no socket; `socket.js` carries the files.
  */
 
-import { nothingReceived } from "./link.js";
+import { nothingReceived } from "./counts.js";
 
 const QUALITY = 0.75;
 /** Pictures a second of a track that does not say. */

@@ -4,8 +4,9 @@
  * files, both ways, with marks. The protocol is docs/websocket.md.
  */
 
+import { nothingCounted, nothingReceived } from "./counts.js";
 import { ClientError, goodbye, refusal } from "./errors.js";
-import { nothingCounted, nothingReceived, part, sleep, until } from "./link.js";
+import { part, sleep, until } from "./link.js";
 import { PictureCapture, PicturePlayback } from "./pictures.js";
 import { releaseSound, takeSound } from "./sound.js";
 import { Uplink } from "./uplink.js";
@@ -285,4 +286,4 @@ function asObject(text) {
 
 /** @typedef {import("./link.js").Link} Link */
 /** @typedef {import("./link.js").LinkEvents} LinkEvents */
-/** @typedef {import("./link.js").Counts} Counts */
+/** @typedef {import("./counts.js").Counts} Counts */

@@ -19,7 +19,7 @@
  * @property {number | null} videoHeight
  */
 
-/** @typedef {import("./link.js").Counts} Counts */
+/** @typedef {import("./counts.js").Counts} Counts */
 /** @typedef {Omit<Statistics, "transport" | "turnLatencyMs">} LinkStatistics */
 
 /**
@@ -76,4 +76,4 @@ function mean(totalS, count, totalBeforeS = 0, countBefore = 0) {
   return count > 0 ? (totalS / count) * 1000 : null;
 }
 
-/** @typedef {import("./link.js").Received} Received */
+/** @typedef {import("./counts.js").Received} Received */
