@@ -83,6 +83,8 @@ def test_float_is_scaled_and_slight_overdrive_clipped() -> None:
         ((24000, np.array([0.1, np.nan])), "NaN"),
         ((24000, np.array([0.1, np.inf], np.float32)), "NaN or infinity"),
         ((24000, RAMP.astype(np.float32)), "int16 range"),
+        ((24000, np.zeros((), np.float32)), r"have shape \(\)"),
+        ((24000, np.zeros((), np.int16)), r"have shape \(\)"),
     ],
 )
 def test_what_is_no_audio_is_named(output: Any, complaint: str) -> None:

@@ -13,13 +13,13 @@ import time
 import wave
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from playwright.async_api import Browser, Page, Route, async_playwright
 
+from e2e.closing import Closing
 from e2e.sound import resample
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ class Chromium:
         await self._playwright.stop()
 
 
-class Tab:
+class Tab(Closing):
     """A page with ``window.harness`` in it."""
 
     def __init__(self, chromium: Chromium, page: Page) -> None:
@@ -169,17 +169,6 @@ class Tab:
     def close(self) -> None:
         """Closes the page as a user does: nobody says goodbye to the server."""
         self.chromium.run(self.page.context.close())
-
-    def __enter__(self) -> "Tab":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Call:

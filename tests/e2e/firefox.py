@@ -11,10 +11,11 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
+
+from e2e.closing import Closing
 
 START_S = 60.0
 CALL_TIMEOUT_S = 60.0
@@ -34,7 +35,7 @@ PREFERENCES = {
 }
 
 
-class Firefox:
+class Firefox(Closing):
     """One headless browser process with one page.
 
     Raises:
@@ -120,17 +121,6 @@ class Firefox:
             self._process.kill()
             self._process.wait()
         self._profile.cleanup()
-
-    def __enter__(self) -> "Firefox":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _ask(self, method: str, **params: Any) -> Any:
         self._number += 1

@@ -5,14 +5,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
+
+from e2e.closing import Closing
 
 BUFFER = 16_384
 """Bytes that wait in the system before the proxy: what is late is to wait at the client."""
 PIECE = 4_096
 
 
-class NarrowUplink:
+class NarrowUplink(Closing):
     """``with NarrowUplink(server.port) as way`` serves at ``way.url`` what the server does.
 
     ``way.bytes_per_s`` is what goes up, of all connections together; None for all there is.
@@ -39,17 +40,6 @@ class NarrowUplink:
             end.close()
         for thread in self._threads:
             thread.join(5)
-
-    def __enter__(self) -> "NarrowUplink":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start(self, work: Callable[..., None], *given: object) -> None:
         thread = threading.Thread(target=work, args=given, daemon=True)

@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-from types import TracebackType
 from typing import Any, Literal
 
+from e2e.closing import Closing
 from e2e.programs import program
 
 
-class BadNetwork:
+class BadNetwork(Closing):
     """A UDP proxy in front of ``127.0.0.1:target_port``; a perfect wire until :meth:`set`.
 
     Give the server ``FASTRTC_UDP_PORT=target_port`` and
@@ -50,17 +50,6 @@ class BadNetwork:
             self._process.stdin.close()
             self._process.wait(5)
             self._process.stdout.close()
-
-    def __enter__(self) -> "BadNetwork":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None

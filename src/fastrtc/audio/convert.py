@@ -143,7 +143,8 @@ def _to_int16_checked(array: npt.NDArray[Any]) -> Samples:
 
 
 def _float_to_int16(array: npt.NDArray[Any]) -> Samples:
-    scaled = np.rint(np.multiply(array, 32768.0))
+    # An array without dimensions becomes a scalar on the way.
+    scaled = np.asarray(np.rint(np.multiply(array, 32768.0)))
     clipped: Samples = np.clip(scaled, -32768, 32767, out=scaled).astype(np.int16)
     return clipped
 
