@@ -119,6 +119,16 @@ def test_as_long_as_it_stands_there_is_a_rest_between_two_emptyings() -> None:
     assert low[-1] == pytest.approx(13.0, abs=0.1), "for ten seconds after a fall"
 
 
+@pytest.mark.parametrize("uptime_s", [0.0, 1e9])
+def test_a_clock_may_be_old_and_round_trips_may_be_long_ago(uptime_s: float) -> None:
+    adaptation = Adaptation()
+    for after_s, round_trip_s in ((0.0, 0.05), (1.0, 0.06), (1e6, 2.0)):
+        now_s = uptime_s + after_s
+        adaptation.on_estimate(1_000_000 - 400_000 * (after_s >= 1.0), now_s)
+        adaptation.on_round_trip(round_trip_s, now_s)
+        assert adaptation.target(now_s, 640, 480, FPS).bitrate_bps > 80_000, "that was another way"
+
+
 def test_a_long_way_is_no_queue() -> None:
     assert after_a_fall({float(second): 0.9 for second in range(1, 20)}) == []
     crept = {float(second): 0.05 * 1.15**second for second in range(1, 12)}

@@ -30,6 +30,7 @@ _STANDING_S: Final = 0.4
 """A round trip longer than the shortest by so much waits in a queue somewhere."""
 _FELL_LATELY_S: Final = 10.0
 _FORGET_PER_S: Final = 1.01
+_FORGOTTEN_AFTER_S: Final = 600.0
 """Of the shortest round trip, for a way may become another one."""
 _RISE_PER_S: Final = 2.0
 """How much higher the rate may be a second later."""
@@ -163,7 +164,7 @@ class Adaptation:
         the way's own length, and would leave as it is. Nothing is done unless estimates fell
         before: the queue may be that of the client's own pictures.
         """
-        forgotten = _FORGET_PER_S ** (now_s - self._reported_s)
+        forgotten = _FORGET_PER_S ** min(now_s - self._reported_s, _FORGOTTEN_AFTER_S)
         self._shortest_s = min(self._shortest_s * forgotten, round_trip_s)
         self._waits_s = round_trip_s - self._shortest_s
         self._reported_s = now_s
