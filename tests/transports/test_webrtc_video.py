@@ -37,10 +37,6 @@ class Wire:
         self.answer = answer(*codecs)
         self.sent: list[tuple[bytes, int, str]] = []
         self.asked = 0
-        self.measured: dict[str, float] = {}
-
-    def stats(self) -> dict[str, float]:
-        return self.measured
 
     def send_video(self, data: bytes, rtp_time: int, codec: str) -> None:
         self.sent.append((data, rtp_time, codec))
@@ -213,21 +209,6 @@ def test_the_bit_rate_follows_what_the_network_carries() -> None:
     poor_bps = sent_bps(200_000)
     assert poor_bps < 300_000
     assert sent_bps(2_000_000) > 2 * poor_bps
-
-
-def test_a_round_trip_through_a_full_queue_lets_it_empty() -> None:
-    end = End(settings=MediaSettings(video_min_bitrate_bps=20_000))
-
-    def target_bps(estimate_bps: float, round_trip_ms: float) -> float:
-        end.way.on_bitrate(estimate_bps)
-        end.wire.measured["round_trip_time_ms"] = round_trip_ms
-        for number in range(10):
-            end.send(number)
-        return float(end.way.stats()["video_bitrate_target_bps"])
-
-    assert target_bps(100_000, 40.0) == 90_000
-    assert target_bps(60_000, 60.0) == 54_000
-    assert target_bps(60_000, 1_200.0) == 20_000
 
 
 def test_a_bound_of_the_user_holds() -> None:

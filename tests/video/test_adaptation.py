@@ -58,81 +58,16 @@ def test_queues_are_left_to_empty_while_estimates_run_behind_a_way_that_became_n
             adaptation.on_estimate(3_000_000, now_s)
         elif index % 6 == 0 and (step := (index - 60) // 6) < len(falling_bps):
             adaptation.on_estimate(falling_bps[step], now_s)
-        if index == 65:
-            adaptation.on_round_trip(0.05, now_s)
-        elif 75 <= index < 109:
-            adaptation.on_round_trip(1.5, now_s)
-        elif index == 109:
-            adaptation.on_round_trip(0.07, now_s)
         found.append((now_s, adaptation.target(now_s, 640, 480, FPS)))
         if adaptation.wants_keyframe(now_s):
             keyframes_s.append(now_s)
     assert at(found, 2.3).bitrate_bps > 1_000_000
     low = [now_s for now_s, target in found if target.bitrate_bps == 80_000]
     assert low[0] == pytest.approx(2.4)
-    assert low[-1] == pytest.approx(3.6, abs=0.05), "until a round trip says that they are"
+    assert low[-1] == pytest.approx(3.6, abs=0.1)
+    assert changes(found) == [], "as long as it lasts a size is not judged"
     assert at(found, 3.7).bitrate_bps == pytest.approx(0.4 * 0.9 * 1_000_000, rel=0.1)
-    assert keyframes_s == pytest.approx([2.8, 3.3], abs=0.05), "what was lost is not waited for"
-    assert changes(found) == [
-        (pytest.approx(2.8, abs=0.05), 0.5),
-        (pytest.approx(3.63, abs=0.05), 1.0),
-    ], "small ones, since they stand at the end of a long queue"
-
-
-def after_a_fall(round_trips_s: dict[float, float], *, fall_s: float = 3.0) -> list[float]:
-    """When only the least bit rate is sent, given round trips at moments; one estimate falls."""
-    adaptation = Adaptation()
-    low = []
-    for index in range(round(20 * FPS)):
-        now_s = index / FPS
-        adaptation.on_estimate(400_000 if now_s >= fall_s else 1_000_000, now_s)
-        if (round_trip_s := round_trips_s.get(now_s)) is not None:
-            adaptation.on_round_trip(round_trip_s, now_s)
-        if adaptation.target(now_s, 640, 480, FPS).bitrate_bps == 80_000:
-            low.append(now_s)
-        assert not adaptation.wants_keyframe(now_s), "nothing was lost"
-    return low
-
-
-def test_small_steps_down_are_falls_too() -> None:
-    adaptation = Adaptation()
-    for index in range(90):
-        now_s = index / FPS
-        adaptation.on_estimate(1_000_000 * 0.98 ** max(0, index - 60), now_s)
-        target = adaptation.target(now_s, 640, 480, FPS)
-        assert (target.bitrate_bps == 80_000) == (index >= 75), index
-
-
-def test_a_queue_that_stands_is_left_to_empty() -> None:
-    low = after_a_fall({1.0: 0.05, 2.0: 0.06, 5.0: 1.05})
-    assert low[0] == pytest.approx(5.0)
-    assert low[-1] == pytest.approx(7.5, abs=0.1)
-    told = after_a_fall({1.0: 0.05, 2.0: 0.06, 5.0: 1.05, 7.0: 0.2})
-    assert told[-1] == pytest.approx(7.0, abs=0.1), "until a round trip says that it is"
-
-
-def test_as_long_as_it_stands_there_is_a_rest_between_two_emptyings() -> None:
-    seconds = {float(second): 3.0 for second in range(5, 13)}
-    low = after_a_fall({1.0: 0.05, **seconds})
-    starts = [low[0], *(after for before, after in pairwise(low) if after - before > 0.1)]
-    assert starts == [pytest.approx(5.0), pytest.approx(11.0, abs=0.1)]
-    assert low[-1] == pytest.approx(13.0, abs=0.1), "for ten seconds after a fall"
-
-
-@pytest.mark.parametrize("uptime_s", [0.0, 1e9])
-def test_a_clock_may_be_old_and_round_trips_may_be_long_ago(uptime_s: float) -> None:
-    adaptation = Adaptation()
-    for after_s, round_trip_s in ((0.0, 0.05), (1.0, 0.06), (1e6, 2.0)):
-        now_s = uptime_s + after_s
-        adaptation.on_estimate(1_000_000 - 400_000 * (after_s >= 1.0), now_s)
-        adaptation.on_round_trip(round_trip_s, now_s)
-        assert adaptation.target(now_s, 640, 480, FPS).bitrate_bps > 80_000, "that was another way"
-
-
-def test_a_long_way_is_no_queue() -> None:
-    assert after_a_fall({float(second): 0.9 for second in range(1, 20)}) == []
-    crept = {float(second): 0.05 * 1.15**second for second in range(1, 12)}
-    assert after_a_fall(crept, fall_s=30.0) == [], "the client's own pictures wait, not ours"
+    assert keyframes_s == [pytest.approx(3.6, abs=0.1)], "what was lost is not waited for"
 
 
 def test_one_lower_estimate_is_a_lower_rate_and_no_more() -> None:

@@ -28,8 +28,6 @@ __all__ = ["WebRTCVideo", "load_codecs", "scaled", "video_codecs_of"]
 
 ASK_AGAIN_S: Final = 0.3
 """Until a client that was asked for a keyframe is asked again."""
-LOOK_AGAIN_S: Final = 0.2
-"""Until the next look at the round trip, which the media plane measures every second."""
 
 
 class Encoded(NamedTuple):
@@ -107,7 +105,6 @@ class WebRTCVideo:
         self._adaptation: Adaptation | None = None
         self._target: Target | None = None
         self._rate = TakeRate(video.fps)
-        self._looked_s = float("-inf")
         # Left by the loop for the writing thread.
         self._estimate_bps: float | None = None
         self._keyframe_wanted = False
@@ -230,11 +227,6 @@ class WebRTCVideo:
         estimate_bps, self._estimate_bps = self._estimate_bps, None
         if estimate_bps is not None:
             self._adaptation.on_estimate(estimate_bps, now_s)
-        if now_s - self._looked_s >= LOOK_AGAIN_S:
-            self._looked_s = now_s
-            round_trip_ms = self._peer.stats().get("round_trip_time_ms")
-            if round_trip_ms is not None:
-                self._adaptation.on_round_trip(round_trip_ms / 1e3, now_s)
         if self._keyframe_wanted:
             self._keyframe_wanted = False
             self._adaptation.request_keyframe()

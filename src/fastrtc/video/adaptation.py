@@ -14,24 +14,13 @@ _SHARE: Final = 0.9
 _DEAD_ZONE: Final = 0.05
 """Changes of an estimate that are noise."""
 _FALL: Final = 0.92
-"""An estimate below this share of the last rise or fall is one more fall."""
+"""An estimate below this share of the one before is a fall."""
 _FALLS: Final = 3
 _FALLS_WITHIN_S: Final = 1.5
-_SHORTEST_DRAIN_S: Final = 1.2
-_LONGEST_DRAIN_S: Final = 2.5
-_BETWEEN_DRAINS_S: Final = 3.0
-_MEND_AFTER_S: Final = 0.4
-_MEND_AGAIN_S: Final = 0.5
-"""When queues that ran over have room for a keyframe; it may be lost in them all the same."""
-_MEND_SCALE: Final = 0.5
+_DRAIN_S: Final = 1.2
 _AFTER_DRAIN: Final = 0.4
 """Of the last estimate, which is still falling then."""
-_STANDING_S: Final = 0.4
-"""A round trip longer than the shortest by so much waits in a queue somewhere."""
-_FELL_LATELY_S: Final = 10.0
-_FORGET_PER_S: Final = 1.01
-_FORGOTTEN_AFTER_S: Final = 600.0
-"""Of the shortest round trip, for a way may become another one."""
+_BETWEEN_DRAINS_S: Final = 3.0
 _RISE_PER_S: Final = 2.0
 """How much higher the rate may be a second later."""
 _SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25)
@@ -119,16 +108,10 @@ class Adaptation:
         self._max_bps = max_bitrate_bps
         self._bitrate_bps = self._wanted_bps = float(start_bitrate_bps)
         self._moved_s: float | None = None
-        self._estimate_bps = self._level_bps = 0.0
+        self._estimate_bps = 0.0
         self._falls_s: list[float] = []
-        self._fell_s = float("-inf")
-        self._shortest_s = float("inf")
-        self._waits_s = 0.0
-        self._reported_s = 0.0
-        self._drains_s: float | None = None
+        self._drains_until_s: float | None = None
         self._drained_s = float("-inf")
-        self._mends_s = float("inf")
-        self._mends = False
         self._scale = 0
         self._cramped = _Since()
         self._roomy = _Since()
@@ -140,48 +123,30 @@ class Adaptation:
 
         Estimates that fall one after the other run behind a way that has become narrow, while
         what is sent queues up in front of it. Then next to nothing is sent until the queues are
-        empty, but for small keyframes, which stand in line behind what was lost in them.
+        empty, and after that a keyframe, which replaces what was lost in them.
         """
         self._move(now_s)
-        if bps < self._level_bps * _FALL:
+        if bps < self._estimate_bps * _FALL:
             recent = [fall_s for fall_s in self._falls_s if now_s - fall_s < _FALLS_WITHIN_S]
             self._falls_s = [*recent, now_s]
-            self._fell_s = now_s
-            self._level_bps = bps
         elif bps > self._estimate_bps:
             self._falls_s = []
-            self._level_bps = bps
         self._estimate_bps = bps
-        if len(self._falls_s) >= _FALLS and self._may_drain(now_s):
-            self._drains_s = now_s
-            self._mends_s = now_s + _MEND_AFTER_S
+        rested = self._drains_until_s is None and now_s - self._drained_s >= _BETWEEN_DRAINS_S
+        if len(self._falls_s) >= _FALLS and rested:
+            self._drains_until_s = now_s + _DRAIN_S
         self._want(bps * _SHARE)
-
-    def on_round_trip(self, round_trip_s: float, now_s: float) -> None:
-        """A packet sent lately was reported after this time.
-
-        A queue that stands full delays all packets alike, which estimates by delay take for
-        the way's own length, and would leave as it is. Nothing is done unless estimates fell
-        before: the queue may be that of the client's own pictures.
-        """
-        forgotten = _FORGET_PER_S ** min(now_s - self._reported_s, _FORGOTTEN_AFTER_S)
-        self._shortest_s = min(self._shortest_s * forgotten, round_trip_s)
-        self._waits_s = round_trip_s - self._shortest_s
-        self._reported_s = now_s
-        if self._stands(now_s) and self._may_drain(now_s):
-            self._drains_s = now_s
 
     def target(self, now_s: float, width: int, height: int, fps: float) -> Target:
         """What to make of pictures of this size that come this often."""
         self._move(now_s)
-        if self._drains_s is not None:
-            since_s = now_s - self._drains_s
-            if since_s < (_LONGEST_DRAIN_S if self._stands(now_s) else _SHORTEST_DRAIN_S):
-                return Target(self._min_bps, self._drain_scale(now_s), _FEWEST_FPS)
-            self._drains_s, self._drained_s, self._falls_s = None, now_s, []
-            self._mends_s, self._mends = float("inf"), False
+        if self._drains_until_s is not None:
+            if now_s < self._drains_until_s:
+                return Target(self._min_bps, _SCALES[self._scale], _FEWEST_FPS)
+            self._drains_until_s, self._drained_s, self._falls_s = None, now_s, []
             self._want(self._estimate_bps * _SHARE * _AFTER_DRAIN)
             self._bitrate_bps = self._wanted_bps
+            self.request_keyframe()
         pixels = width * height
         useful = _BPS_PER_PIXELS * pixels**_PIXELS_EXPONENT * fps
         bitrate_bps = min(self._bitrate_bps, max(useful, self._min_bps))
@@ -194,15 +159,6 @@ class Adaptation:
             fps = min(fps, max(_FEWEST_FPS, bitrate_bps / fewest))
         return Target(round(bitrate_bps), scale, fps)
 
-    def _drain_scale(self, now_s: float) -> float:
-        """Small from the first keyframe on that mends what was lost."""
-        scale = _SCALES[self._scale]
-        if now_s >= self._mends_s:
-            self._mends_s = now_s + _MEND_AGAIN_S
-            self._mends = True
-            self.request_keyframe()
-        return min(scale, _MEND_SCALE) if self._mends else scale
-
     def request_keyframe(self) -> None:
         """The client cannot decode what it has (PLI or FIR), or a new one watches."""
         self._keyframes.request()
@@ -210,13 +166,6 @@ class Adaptation:
     def wants_keyframe(self, now_s: float) -> bool:
         """Whether the next picture should be one; asked for each picture."""
         return self._keyframes.wants(now_s)
-
-    def _may_drain(self, now_s: float) -> bool:
-        return self._drains_s is None and now_s - self._drained_s >= _BETWEEN_DRAINS_S
-
-    def _stands(self, now_s: float) -> bool:
-        """Whether what was sent lately waits in a queue that is probably ours."""
-        return self._waits_s > _STANDING_S and now_s - self._fell_s < _FELL_LATELY_S
 
     def _want(self, bps: float) -> None:
         self._wanted_bps = min(max(bps, self._min_bps), self._max_bps)
@@ -226,7 +175,7 @@ class Adaptation:
         self._moved_s = now_s
         if self._wanted_bps < self._bitrate_bps * (1 - _DEAD_ZONE):
             self._bitrate_bps = self._wanted_bps
-        elif self._wanted_bps > self._bitrate_bps and not self._stands(now_s):
+        elif self._wanted_bps > self._bitrate_bps:
             most = self._bitrate_bps * _RISE_PER_S ** min(since_s, 1.0)
             self._bitrate_bps = min(self._wanted_bps, most)
 
