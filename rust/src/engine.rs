@@ -131,7 +131,10 @@ fn rtc_config(config: EngineConfig) -> RtcConfig {
             .enable_h264(true)
             .enable_vp9(true)
             .enable_av1(true)
-            .enable_bwe(Some(Bitrate::from(INITIAL_VIDEO_BITRATE_BPS)));
+            .enable_bwe(Some(Bitrate::from(INITIAL_VIDEO_BITRATE_BPS)))
+            // A copy of each packet, which costs little beside its encoding: when it left, and
+            // the reports of that, are told in no other way.
+            .enable_raw_packets(true);
     } else {
         // Transport-wide feedback would cost two packets for five of audio, to no end: nothing
         // here adapts to it.

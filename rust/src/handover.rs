@@ -22,7 +22,7 @@ mod event;
 mod lull;
 mod wake;
 
-pub use event::{EncodedVideo, Event, Refusal, State};
+pub use event::{EncodedVideo, Event, Queue, Refusal, State};
 
 /// So much audio is bundled while it is louder than before, whatever span was asked for: somebody
 /// may have begun to speak.

@@ -302,6 +302,38 @@ fn encoded_video_crosses_both_ways_whole_and_in_order() {
 }
 
 #[test]
+fn a_way_to_the_client_that_becomes_narrow_is_told_with_what_it_carries() {
+    let mut call = Call::with_video(Condition::default().latency_ms(20));
+    call.connect();
+    call.film(3, 2_000);
+    assert_eq!(call.queues(), [], "480 kbit/s go through");
+    call.improve(Condition::default().latency_ms(20).carries(300));
+    call.film(1, 2_000);
+    let queue = call.queues().first().expect("a queue");
+    assert!(queue.waits < Duration::from_millis(400), "{queue:?}");
+    // Of payload: headers, encryption and addresses take the rest.
+    assert!((240_000..310_000).contains(&queue.carries_bps), "{queue:?}");
+    assert!(queue.in_flight_bytes < 25_000, "{queue:?}");
+}
+
+#[test]
+fn a_way_that_is_wide_again_is_found_so_while_little_is_sent() {
+    let mut call = Call::with_video(Condition::default().latency_ms(20));
+    call.connect();
+    call.film(3, 5_000);
+    call.improve(Condition::default().latency_ms(20).carries(300));
+    call.film(1, 2_000);
+    call.film(6, 800);
+    let narrow_bps = *call.bitrates_bps().last().unwrap();
+    assert!(narrow_bps < 450_000, "{narrow_bps}");
+    call.improve(Condition::default().latency_ms(20));
+    // 200 kbit/s, of which no estimate rises beyond 1.5 times as much without probes.
+    call.film(6, 800);
+    let wide_bps = *call.bitrates_bps().last().unwrap();
+    assert!(wide_bps > 1_000_000, "{wide_bps}");
+}
+
+#[test]
 fn lost_video_packets_are_sent_again() {
     let mut call = Call::with_video(random_loss(5.0).latency_ms(20));
     call.connect();

@@ -31,6 +31,9 @@ BITRATE: Final = 6
 """Event: ``(peer_id, BITRATE, None, bits_per_second)``, what the way to the client carries."""
 WARNING: Final = 7
 """Event: ``(peer_id, WARNING, message, 0)``: something that belongs into the log."""
+QUEUE: Final = 8
+"""Event: ``(peer_id, QUEUE, waits_s, (in_flight_bytes, carries_bps))``: what is sent waits that
+long in front of a way that carries so much. Comes with each report while it lasts."""
 
 class OfferError(ValueError):
     """An offer that cannot be answered. ``args`` is ``(kind, message)`` with kind

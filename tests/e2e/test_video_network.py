@@ -87,15 +87,15 @@ def test_the_rate_follows_a_narrow_way_down_and_up(chromium: Chromium) -> None:
         narrow_ms = call.now()["now"]
         wait_for_target(line, call, 0, FOLLOWED_BPS)
         followed_ms = call.now()["now"]
-        # What stands still while queues empty, for less than 5 s, is over then.
-        time.sleep(8)
+        time.sleep(6)
         wide_ms = call.now()["now"]
         line.network.set("down", rate_kbps=0)
         wait_for_target(line, call, 1.5 * FOLLOWED_BPS, np.inf)
         report = call.now()
         call.close()
-    assert followed_ms - narrow_ms < 8_000
-    assert longest_gap_ms(report, narrow_ms, wide_ms) < 5_000
+    assert followed_ms - narrow_ms < 3_000
+    assert longest_gap_ms(report, narrow_ms, wide_ms) < 1_500
     assert disordered(report) == 0
     late = since(report, wide_ms - 2_000, wide_ms)
-    assert len(late["seen"]) > 5, "it goes on moving on the narrow way"
+    assert len(late["seen"]) > 20, "it goes on moving on the narrow way"
+    assert np.median(column(late, "age")) < 1_000, "and no queue stands in front of it"

@@ -225,6 +225,23 @@ def test_the_rate_is_what_half_of_the_networks_carry() -> None:
     assert viewers[2][1].stats()["video_frames_left_out"] == 0
 
 
+def test_what_waits_for_one_viewer_is_not_made_more() -> None:
+    cinema = Cinema()
+    fast, fast_seat = cinema.join()
+    slow, slow_seat = cinema.join()
+    for seat in (fast_seat, slow_seat):
+        seat.on_bitrate(1_000_000)
+    cinema.show(4 * FPS, busy=True)
+    sent = len(slow.sent)
+    slow_seat.on_queue(0.4, 40_000, 300_000)
+    cinema.show(FPS // 3, busy=True)
+    assert len(slow.sent) == sent, "more than half a second of what its way carries"
+    assert len(fast.sent) > sent
+    cinema.show(6 * FPS, busy=True)
+    assert len(slow.sent) > sent, "it goes on"
+    assert slow.shown(), "with what can be decoded"
+
+
 def test_a_viewer_that_lost_something_is_helped_but_not_all_the_time() -> None:
     cinema = Cinema()
     _, seat = cinema.join()

@@ -211,6 +211,17 @@ def test_the_bit_rate_follows_what_the_network_carries() -> None:
     assert sent_bps(2_000_000) > 2 * poor_bps
 
 
+def test_nothing_is_sent_until_what_waits_has_arrived() -> None:
+    end = End()
+    assert end.send(0) is True
+    end.way.on_queue(0.2, 5_000, 100_000)
+    sent = [end.send(0) for _ in range(60)]
+    rests = sent.count(False)
+    assert not any(sent[:rests]), "0.4 s at once"
+    assert rests / 30 == pytest.approx(0.4, abs=0.1)
+    assert end.way.stats()["video_bitrate_target_bps"] == 85_000
+
+
 def test_a_bound_of_the_user_holds() -> None:
     end = End(max_bitrate_bps=150_000)
     end.way.on_bitrate(5_000_000)

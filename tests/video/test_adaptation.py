@@ -48,26 +48,66 @@ def test_without_an_estimate_it_stays_where_it_starts() -> None:
     assert {target for _, target in found} == {Target(900_000, 1.0, FPS)}
 
 
-def test_queues_are_left_to_empty_while_estimates_run_behind_a_way_that_became_narrow() -> None:
-    falling_bps = [2_600_000, 1_900_000, 1_500_000, 1_300_000, 1_100_000, 1_000_000]
-    found, keyframes_s = [], []
-    adaptation = Adaptation(start_bitrate_bps=1_000_000)
-    for index in range(150):
+def test_what_waits_in_front_of_a_narrow_way_arrives_before_more_is_sent() -> None:
+    adaptation, found = Adaptation(start_bitrate_bps=1_000_000), []
+    for index in range(300):
         now_s = index / FPS
-        if now_s < 2:
-            adaptation.on_estimate(3_000_000, now_s)
-        elif index % 6 == 0 and (step := (index - 60) // 6) < len(falling_bps):
-            adaptation.on_estimate(falling_bps[step], now_s)
+        if index % 3 == 0:
+            adaptation.on_estimate(300_000 if now_s > 4 else 2_500_000, now_s)
+        if now_s == 2.0:
+            adaptation.on_queue(0.15, 30_000, 300_000, now_s)
         found.append((now_s, adaptation.target(now_s, 640, 480, FPS)))
-        if adaptation.wants_keyframe(now_s):
-            keyframes_s.append(now_s)
-    assert at(found, 2.3).bitrate_bps > 1_000_000
-    low = [now_s for now_s, target in found if target.bitrate_bps == 80_000]
-    assert low[0] == pytest.approx(2.4)
-    assert low[-1] == pytest.approx(3.6, abs=0.1)
-    assert changes(found) == [], "as long as it lasts a size is not judged"
-    assert at(found, 3.7).bitrate_bps == pytest.approx(0.4 * 0.9 * 1_000_000, rel=0.1)
-    assert keyframes_s == [pytest.approx(3.6, abs=0.1)], "what was lost is not waited for"
+    rests_s = [now_s for now_s, target in found if target.fps == 0]
+    assert rests_s[0] == 2.0
+    assert rests_s[-1] == pytest.approx(2.8, abs=0.05), "30 kB at 300 kbit/s"
+    assert at(found, 2.9).bitrate_bps == 255_000, "less than it carries, whatever estimates say"
+    assert at(found, 3.9).bitrate_bps == 255_000
+    assert at(found, 5.0).bitrate_bps == 255_000, "an estimate that is no lower is approached"
+    assert at(found, 9.9).bitrate_bps == 270_000
+    assert not any(adaptation.wants_keyframe(now_s) for now_s in (2.9, 9.9)), "nothing was lost"
+
+
+def test_what_was_sent_before_a_rest_does_not_make_it_useless() -> None:
+    """Reports of it come while it arrives, and a little later than it is gone."""
+    adaptation = Adaptation()
+    for now_s in (2.0, 2.1, 2.2, 2.35):
+        adaptation.on_queue(0.4, 4_000, 300_000, now_s)
+    assert adaptation.target(2.4, 640, 480, FPS).fps == 0
+    assert adaptation.target(2.5, 640, 480, FPS).fps > 0
+    adaptation.on_queue(0.4, 20_000, 300_000, 4.0)
+    assert adaptation.target(4.1, 640, 480, FPS).fps == 0, "the way became narrower still"
+
+
+def test_a_queue_is_looked_at_again_when_it_lasts() -> None:
+    adaptation = Adaptation()
+    adaptation.on_queue(0.15, 30_000, 300_000, 2.0)
+    adaptation.on_queue(0.25, 30_000, 240_000, 2.1)
+    assert adaptation.target(3.0, 640, 480, FPS).fps == 0
+    after = adaptation.target(3.2, 640, 480, FPS)
+    assert (after.fps > 0, after.bitrate_bps) == (True, 204_000)
+
+
+def test_nothing_is_awaited_for_long() -> None:
+    adaptation = Adaptation()
+    adaptation.on_queue(5.0, 500_000, 1, 0.0)
+    assert adaptation.target(1.4, 640, 480, FPS).fps == 0
+    assert adaptation.target(1.6, 640, 480, FPS).fps > 0
+
+
+def test_a_queue_of_others_is_not_made_room_for() -> None:
+    """Somebody downloads through the same way: what is sent waits however little it is."""
+    adaptation, sent_s, rests_s = Adaptation(), [0.0], []
+    for index in range(int(10 * FPS)):
+        now_s = index / FPS
+        in_flight = sum(now_s - at_s < 0.4 for at_s in sent_s)
+        if index % 3 == 0 and in_flight:
+            adaptation.on_queue(0.4, 2_000 * in_flight, 600_000, now_s)
+        if adaptation.target(now_s, 640, 480, FPS).fps > 0:
+            sent_s.append(now_s)
+        else:
+            rests_s.append(now_s)
+    assert 0 < len(rests_s) < 3 * FPS
+    assert rests_s[-1] < 4
 
 
 def test_one_lower_estimate_is_a_lower_rate_and_no_more() -> None:

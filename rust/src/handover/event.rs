@@ -1,6 +1,7 @@
 //! What media threads tell the control plane. It knows nothing of how that gets there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::audio::Pcm;
 
@@ -41,6 +42,18 @@ pub struct EncodedVideo {
     pub age_ms: f64,
 }
 
+/// A queue in front of the narrowest part of the way to a client, as the packet shows that arrived
+/// last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// How long the packet waited.
+    pub waits: Duration,
+    /// Payload sent after it.
+    pub in_flight_bytes: usize,
+    /// Payload that the way carries.
+    pub carries_bps: u64,
+}
+
 /// What a media thread has to say to the control plane.
 #[derive(Debug)]
 pub enum Event {
@@ -58,6 +71,8 @@ pub enum Event {
     KeyframeRequest,
     /// Bandwidth towards the client, bits per second.
     Bitrate(u64),
+    /// What is sent towards the client waits.
+    Queue(Queue),
     /// Something that whoever runs the server should know.
     Warning(String),
 }

@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use str0m::bwe::Bitrate;
 use str0m::format::Codec;
 use str0m::media::{KeyframeRequestKind, MediaData, MediaTime};
+use str0m::rtp::RawPacket;
+use str0m::rtp::rtcp::Rtcp;
 
-use super::{AUDIO_CLOCK_HZ, Outlet, Peer, Phase, VIDEO_CLOCK_HZ};
+use super::{AUDIO_CLOCK_HZ, Outlet, Peer, Phase, VIDEO_BITRATES_BPS, VIDEO_CLOCK_HZ};
 use crate::audio::OutboundPacket;
 use crate::handover::{EncodedVideo, Event};
 
@@ -33,6 +36,34 @@ impl Peer {
                 data: data.data,
             }));
         }
+    }
+
+    /// What leaves, and what the client reports of it; the engine tells when there is video.
+    pub(super) fn on_raw_packet(&mut self, now: Instant, packet: RawPacket) {
+        match packet {
+            RawPacket::RtpTx(header, payload) => {
+                if let Some(seq) = header.ext_vals.transport_cc {
+                    self.bottleneck.on_sent(seq, payload.len(), now);
+                }
+            }
+            RawPacket::RtcpRx(Rtcp::Twcc(report)) => {
+                if let Some(queue) = self.bottleneck.on_feedback(report) {
+                    self.regain.on_queue(now);
+                    self.link.mailbox.push(Event::Queue(queue));
+                } else if let Some(asked) = self.regain.ask(now) {
+                    self.probe(asked);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Has the engine try what the way carries, which it does whenever more is desired than before.
+    pub(super) fn probe(&mut self, more_bps: u64) {
+        let (minimum, desired) = VIDEO_BITRATES_BPS;
+        self.rtc
+            .bwe()
+            .set_bitrate(Bitrate::from(minimum), Bitrate::from(desired + more_bps));
     }
 
     /// Playout waits while nobody is there to hear it.

@@ -3,6 +3,7 @@
 //! Datagrams, commands and the time come in as arguments; datagrams to send, events and the next
 //! deadline come out. After each mutation the engine is drained to its timeout, as str0m demands.
 
+mod bottleneck;
 mod link;
 mod media;
 mod send_clock;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use str0m::bwe::{Bitrate, BweKind};
+use str0m::bwe::BweKind;
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::media::{Frequency, MediaKind, Mid};
@@ -28,6 +29,7 @@ use crate::handover::{Event, Refusal, State};
 use crate::offer::{self, Offer};
 use crate::path::{Path, Remote};
 use crate::playout::Speaker;
+use bottleneck::{Bottleneck, Regain};
 use send_clock::SendClock;
 
 /// RTP ticks of Opus (RFC 7587) and of video (RFC 3551, section 5) a second.
@@ -82,6 +84,8 @@ pub struct Peer {
     speaker: Speaker,
     audio_clock: SendClock,
     video_clock: SendClock,
+    bottleneck: Bottleneck,
+    regain: Regain,
     rejected_datagrams: u64,
 }
 
@@ -126,6 +130,8 @@ impl Peer {
             path: Path::new(&offer.candidates),
             audio_clock: SendClock::new(AUDIO_CLOCK_HZ.get()),
             video_clock: SendClock::new(VIDEO_CLOCK_HZ.get()),
+            bottleneck: Bottleneck::new(now),
+            regain: Regain::default(),
             rejected_datagrams: 0,
         })
     }
@@ -402,10 +408,7 @@ impl Peer {
                 };
                 slot.get_or_insert(media.mid);
                 if media.kind == MediaKind::Video {
-                    let (minimum, desired) = VIDEO_BITRATES_BPS;
-                    self.rtc
-                        .bwe()
-                        .set_bitrate(Bitrate::from(minimum), Bitrate::from(desired));
+                    self.probe(0);
                 }
                 if self.connected {
                     self.go_live();
@@ -435,8 +438,10 @@ impl Peer {
             }
             RtcEvent::KeyframeRequest(_) => self.link.mailbox.push(Event::KeyframeRequest),
             RtcEvent::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
+                self.regain.on_estimate(estimate.as_u64());
                 self.link.mailbox.push(Event::Bitrate(estimate.as_u64()));
             }
+            RtcEvent::RawPacket(packet) => self.on_raw_packet(now, *packet),
             RtcEvent::Closed => self.end("the client closed the connection"),
             other => self.on_measured(now, other),
         }

@@ -67,6 +67,13 @@ fn to_python<'py>(py: Python<'py>, id: u64, event: Event) -> PyResult<Bound<'py,
         Event::KeyframeRequest => (id, kind::KEYFRAME_REQUEST, py.None(), 0).into_pyobject(py),
         Event::Warning(message) => (id, kind::WARNING, message, 0).into_pyobject(py),
         Event::Bitrate(rate) => (id, kind::BITRATE, py.None(), rate).into_pyobject(py),
+        Event::Queue(queue) => (
+            id,
+            kind::QUEUE,
+            queue.waits.as_secs_f64(),
+            (queue.in_flight_bytes, queue.carries_bps),
+        )
+            .into_pyobject(py),
     }
 }
 

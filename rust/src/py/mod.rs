@@ -27,6 +27,7 @@ mod kind {
     pub const KEYFRAME_REQUEST: u8 = 5;
     pub const BITRATE: u8 = 6;
     pub const WARNING: u8 = 7;
+    pub const QUEUE: u8 = 8;
 }
 
 #[pymodule]
@@ -50,5 +51,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("KEYFRAME_REQUEST", kind::KEYFRAME_REQUEST)?;
     module.add("BITRATE", kind::BITRATE)?;
     module.add("WARNING", kind::WARNING)?;
+    module.add("QUEUE", kind::QUEUE)?;
     Ok(())
 }

@@ -178,6 +178,7 @@ impl Call {
         );
         let (server_video, bitrates) = (&mut self.server_video, &mut self.bitrates_bps);
         let keyframe_requests = &mut self.server_keyframe_requests;
+        let queues = &mut self.queues;
         self.hub.drain(|_, event| match event {
             HubEvent::Audio(pcm) => audio.push(pcm),
             HubEvent::Text(text) => texts.push(text),
@@ -190,6 +191,7 @@ impl Call {
             }
             HubEvent::KeyframeRequest => *keyframe_requests += 1,
             HubEvent::Bitrate(rate) => bitrates.push(rate),
+            HubEvent::Queue(queue) => queues.push(queue),
             HubEvent::Warning(warning) => panic!("{warning}"),
         });
         for pcm in audio {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use _core::audio::opus::Encoder;
 use _core::engine::{self, EngineConfig, LocalAddresses};
-use _core::handover::{Hub, Mailbox};
+use _core::handover::{Hub, Mailbox, Queue};
 use _core::offer::{self, Allowed};
 use _core::peer::{Command, Link, Peer, PeerConfig};
 use _core::playout::Playout;
@@ -100,6 +100,7 @@ pub struct Call {
     client_keyframe_requests: usize,
     client_reports: Vec<SenderFeedback>,
     bitrates_bps: Vec<u64>,
+    queues: Vec<Queue>,
     random: u64,
 }
 
@@ -219,6 +220,7 @@ impl Call {
             client_keyframe_requests: 0,
             client_reports: Vec::new(),
             bitrates_bps: Vec::new(),
+            queues: Vec::new(),
             random: 0x9e37_79b9_7f4a_7c15,
         };
         call.take_answer(&answer);
@@ -396,6 +398,11 @@ impl Call {
 
     pub fn bitrates_bps(&self) -> &[u64] {
         &self.bitrates_bps
+    }
+
+    /// Queues in front of the way to the client, as the server noticed them.
+    pub fn queues(&self) -> &[Queue] {
+        &self.queues
     }
 
     /// Whether the server sends connectivity checks to where the client has moved.

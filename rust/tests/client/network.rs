@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use _core::peer::Outlet;
 use str0m::net::{Protocol, Transmit};
-use str0m_netem::{LossModel, NetemConfig, WithLen};
+use str0m_netem::{Bitrate, DataSize, LossModel, NetemConfig, WithLen};
 
 /// The state of the network in both directions.
 #[derive(Clone, Copy, Default)]
@@ -18,6 +18,11 @@ impl Condition {
 
     pub fn latency_ms(self, ms: u64) -> Self {
         Self(self.0.latency(Duration::from_millis(ms)))
+    }
+
+    /// Carries so much, and keeps 64 kB that are more before it drops any.
+    pub fn carries(self, kbps: u64) -> Self {
+        Self(self.0.link(Bitrate::kbps(kbps), DataSize::bytes(64_000)))
     }
 
     /// Every n-th packet overtakes those before it.

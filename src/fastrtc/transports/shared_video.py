@@ -62,6 +62,7 @@ class Seat:
         self.video: SharedVideo | None = None
         # Left by the loop for the writing thread.
         self.estimate_bps: float | None = None
+        self._queued_bits = 0
         self._asked_s = float("-inf")
         # The writing thread's.
         self.awaits_keyframe = True
@@ -87,6 +88,11 @@ class Seat:
     def on_bitrate(self, bps: float) -> None:
         """What the way to the viewer carries."""
         self.estimate_bps = bps
+
+    def on_queue(self, waits_s: float, in_flight_bytes: int, carries_bps: float) -> None:
+        """What is sent waits in front of a narrow way."""
+        self.estimate_bps = min(carries_bps, self.estimate_bps or carries_bps)
+        self._queued_bits = 8 * in_flight_bytes
 
     def on_answer(self, sdp: str) -> None:
         """A later offer was answered: there may be other codecs now."""
@@ -141,7 +147,8 @@ class Seat:
         if bps is None or now_s - self.joined_s < SETTLING_S:
             self._debt_bits = 0.0
             return False
-        self._debt_bits = max(0.0, self._debt_bits - since_s * bps)
+        queued_bits, self._queued_bits = self._queued_bits, 0
+        self._debt_bits = max(0.0, self._debt_bits - since_s * bps, queued_bits)
         # Once behind, it has to make up for nearly all of it.
         return self._debt_bits > bps * (0.1 if self.is_slow else 0.5)
 

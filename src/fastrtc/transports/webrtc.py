@@ -42,6 +42,7 @@ VIDEO: Final = 4
 KEYFRAME_REQUEST: Final = 5
 BITRATE: Final = 6
 WARNING: Final = 7
+QUEUE: Final = 8
 
 
 def _make_gatherers() -> ThreadPoolExecutor:
@@ -236,6 +237,8 @@ class WebRTCTransport:
             self._video.on_keyframe_request()
         elif self._video is not None and kind == BITRATE:
             self._video.on_bitrate(detail)
+        elif self._video is not None and kind == QUEUE:
+            self._video.on_queue(content, *detail)
         elif kind == WARNING:
             logger.warning("session %s: %s", session.id, content)
 

@@ -107,6 +107,7 @@ class WebRTCVideo:
         self._rate = TakeRate(video.fps)
         # Left by the loop for the writing thread.
         self._estimate_bps: float | None = None
+        self._queue: tuple[float, int, float] | None = None
         self._keyframe_wanted = False
         self._closed = False
         video.open(self)
@@ -128,6 +129,10 @@ class WebRTCVideo:
     def on_bitrate(self, bps: float) -> None:
         """What the way to the client carries."""
         self._estimate_bps = bps
+
+    def on_queue(self, waits_s: float, in_flight_bytes: int, carries_bps: float) -> None:
+        """What is sent waits in front of a narrow way."""
+        self._queue = (waits_s, in_flight_bytes, carries_bps)
 
     def on_answer(self, sdp: str) -> None:
         """A later offer was answered: there may be video now, or none any more."""
@@ -183,6 +188,8 @@ class WebRTCVideo:
             adaptation = self._adapt(now_s)
             target = adaptation.target(now_s, picture.width, picture.height, self._video.fps)
             self._target = target
+            if target.fps == 0:
+                return False
             self._rate.fps = target.fps
             if target.fps < self._video.fps and not self._rate.takes(now_s):
                 return False
@@ -227,6 +234,9 @@ class WebRTCVideo:
         estimate_bps, self._estimate_bps = self._estimate_bps, None
         if estimate_bps is not None:
             self._adaptation.on_estimate(estimate_bps, now_s)
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            self._adaptation.on_queue(*queue, now_s)
         if self._keyframe_wanted:
             self._keyframe_wanted = False
             self._adaptation.request_keyframe()

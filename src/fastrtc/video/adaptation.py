@@ -13,14 +13,19 @@ _SHARE: Final = 0.9
 """Of an estimate; audio, retransmissions and headers take the rest."""
 _DEAD_ZONE: Final = 0.05
 """Changes of an estimate that are noise."""
-_FALL: Final = 0.92
-"""An estimate below this share of the one before is a fall."""
-_FALLS: Final = 3
-_FALLS_WITHIN_S: Final = 1.5
-_DRAIN_S: Final = 1.2
-_AFTER_DRAIN: Final = 0.4
-"""Of the last estimate, which is still falling then."""
-_BETWEEN_DRAINS_S: Final = 3.0
+_BELOW_PACE: Final = 0.85
+"""Of what a queue leaves at: more would keep it standing."""
+_LONGEST_REST_S: Final = 1.5
+_CAPPED_S: Final = 5.0
+"""For so long estimates may be higher than what a queue showed: they follow it later."""
+_REPORTED_S: Final = 0.25
+"""A report comes within this time after the packets that it is about."""
+_SOON_S: Final = 1.5
+_AS_LONG: Final = 0.7
+"""A queue that is as long soon after a rest is not made of what is sent here."""
+_USELESS_RESTS: Final = 2
+_FOREIGN_S: Final = 10.0
+"""For so long it is somebody else's, or the way has become longer."""
 _RISE_PER_S: Final = 2.0
 """How much higher the rate may be a second later."""
 _SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25)
@@ -47,7 +52,7 @@ class Target:
     Attributes:
         bitrate_bps: for the encoder.
         scale: of width and height, 1 for pictures as they are.
-        fps: at most so many pictures a second.
+        fps: at most so many pictures a second; 0 while what was sent has yet to arrive.
     """
 
     bitrate_bps: int
@@ -108,10 +113,12 @@ class Adaptation:
         self._max_bps = max_bitrate_bps
         self._bitrate_bps = self._wanted_bps = float(start_bitrate_bps)
         self._moved_s: float | None = None
-        self._estimate_bps = 0.0
-        self._falls_s: list[float] = []
-        self._drains_until_s: float | None = None
-        self._drained_s = float("-inf")
+        self._cap_bps = float("inf")
+        self._capped_s = 0.0
+        self._rested_s = self._rests_until_s = float("-inf")
+        self._waited_s = 0.0
+        self._useless_rests = 0
+        self._foreign_until_s = float("-inf")
         self._scale = 0
         self._cramped = _Since()
         self._roomy = _Since()
@@ -119,34 +126,55 @@ class Adaptation:
         self._keyframes = KeyframeRequests()
 
     def on_estimate(self, bps: float, now_s: float) -> None:
-        """The network carries this much: less is obeyed at once, more is approached.
+        """The network carries this much: less is obeyed at once, more is approached."""
+        self._move(now_s)
+        bps *= _SHARE
+        if bps <= self._cap_bps or now_s - self._capped_s >= _CAPPED_S:
+            self._cap_bps = float("inf")
+        self._want(min(bps, self._cap_bps))
 
-        Estimates that fall one after the other run behind a way that has become narrow, while
-        what is sent queues up in front of it. Then next to nothing is sent until the queues are
-        empty, and after that a keyframe, which replaces what was lost in them.
+    def on_queue(
+        self, waits_s: float, in_flight_bytes: int, carries_bps: float, now_s: float
+    ) -> None:
+        """What is sent waits in front of a way that has become narrow.
+
+        Estimates notice that seconds later, when queues have run over. So nothing is sent until
+        what is there has arrived, picture by picture, and then less than the way carries. No
+        keyframe is needed for that.
+
+        Args:
+            waits_s: of what arrived last, more than what arrives at once.
+            in_flight_bytes: sent after it.
+            carries_bps: the pace at which it arrives.
+            now_s: on any clock that does not go back.
         """
         self._move(now_s)
-        if bps < self._estimate_bps * _FALL:
-            recent = [fall_s for fall_s in self._falls_s if now_s - fall_s < _FALLS_WITHIN_S]
-            self._falls_s = [*recent, now_s]
-        elif bps > self._estimate_bps:
-            self._falls_s = []
-        self._estimate_bps = bps
-        rested = self._drains_until_s is None and now_s - self._drained_s >= _BETWEEN_DRAINS_S
-        if len(self._falls_s) >= _FALLS and rested:
-            self._drains_until_s = now_s + _DRAIN_S
-        self._want(bps * _SHARE)
+        if now_s < self._foreign_until_s:
+            return
+        sent_s = now_s - waits_s - _REPORTED_S
+        if sent_s >= self._rests_until_s:
+            soon = sent_s - self._rests_until_s < _SOON_S
+            useless = soon and waits_s > self._waited_s * _AS_LONG
+            self._useless_rests = self._useless_rests + 1 if useless else 0
+            self._waited_s, self._rested_s = waits_s, now_s
+            if self._useless_rests >= _USELESS_RESTS:
+                self._useless_rests = 0
+                self._foreign_until_s = now_s + _FOREIGN_S
+                self._cap_bps = float("inf")
+                return
+        self._waited_s = max(self._waited_s, waits_s)
+        carries_bps = max(carries_bps, self._min_bps)
+        self._rests_until_s = min(
+            now_s + in_flight_bytes * 8 / carries_bps, self._rested_s + _LONGEST_REST_S
+        )
+        self._cap_bps, self._capped_s = carries_bps * _BELOW_PACE, now_s
+        self._want(min(self._wanted_bps, self._cap_bps))
 
     def target(self, now_s: float, width: int, height: int, fps: float) -> Target:
         """What to make of pictures of this size that come this often."""
         self._move(now_s)
-        if self._drains_until_s is not None:
-            if now_s < self._drains_until_s:
-                return Target(self._min_bps, _SCALES[self._scale], _FEWEST_FPS)
-            self._drains_until_s, self._drained_s, self._falls_s = None, now_s, []
-            self._want(self._estimate_bps * _SHARE * _AFTER_DRAIN)
-            self._bitrate_bps = self._wanted_bps
-            self.request_keyframe()
+        if now_s < self._rests_until_s:
+            return Target(round(self._bitrate_bps), _SCALES[self._scale], 0.0)
         pixels = width * height
         useful = _BPS_PER_PIXELS * pixels**_PIXELS_EXPONENT * fps
         bitrate_bps = min(self._bitrate_bps, max(useful, self._min_bps))

@@ -1,0 +1,418 @@
+//! What waits in front of the narrowest part of the way to a client, by transport-wide feedback
+//! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+//!
+//! An estimate of bandwidth says what a way carries once it has settled. A way that becomes narrow
+//! at once is noticed here, a tenth of a second later: what was sent last took longer than what
+//! takes least, and the pace at which it arrives is the pace of the way.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use str0m::rtp::rtcp::Twcc;
+
+use crate::handover::Queue;
+
+/// A packet that took so much longer than the fastest one shows a queue that stands.
+const STANDING_US: i64 = 100_000;
+/// With less it has not waited: how fast it came says what was sent, not what the way carries.
+const WAITED_US: i64 = 50_000;
+/// Arrivals that a pace is taken from: within so much of the last one, over so much at least.
+const PACE_WITHIN_US: i64 = 400_000;
+const PACE_OVER_US: i64 = 80_000;
+/// The fastest packet is one of the last one or two such times, for a way may become another one,
+/// and clocks drift.
+const FASTEST_OF_US: i64 = 10_000_000;
+/// Of packets that no feedback names, these are remembered.
+const MAX_SENT: usize = 2_000;
+
+/// Whether a way that has become narrow is wide again is asked so often.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// It is when it carries this share of what it did.
+const REGAINED: f64 = 0.8;
+
+struct Sent {
+    seq: u64,
+    at: Instant,
+    bytes: usize,
+}
+
+struct Arrived {
+    at_us: i64,
+    bytes: usize,
+}
+
+/// Pairs what is sent with what the client says of it.
+pub(super) struct Bottleneck {
+    zero: Instant,
+    sent: VecDeque<Sent>,
+    in_flight_bytes: usize,
+    waited: VecDeque<Arrived>,
+    fastest: Fastest,
+}
+
+impl Bottleneck {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            zero: now,
+            sent: VecDeque::new(),
+            in_flight_bytes: 0,
+            waited: VecDeque::new(),
+            fastest: Fastest::default(),
+        }
+    }
+
+    /// A packet leaves, with the number that feedback will name.
+    pub(super) fn on_sent(&mut self, seq: u16, bytes: usize, now: Instant) {
+        // The first one leaves room below for reports of what was never sent.
+        let seq = match self.sent.back() {
+            Some(last) => last.seq + u64::from(seq.wrapping_sub(low(last.seq))),
+            None => (1 << 16) + u64::from(seq),
+        };
+        let at = now;
+        self.sent.push_back(Sent { seq, at, bytes });
+        self.in_flight_bytes += bytes;
+        if self.sent.len() > MAX_SENT {
+            self.forget_first();
+        }
+    }
+
+    /// Reads a report; a queue when one stands and the pace of the way is known.
+    pub(super) fn on_feedback(&mut self, report: Twcc) -> Option<Queue> {
+        let newest = self.sent.back()?.seq;
+        let mut last_waited_us = None;
+        for (seq, _, arrival) in report.into_iter(self.zero, newest.into()) {
+            let (Some(sent), Some(arrival)) = (self.take(*seq), arrival) else {
+                continue;
+            };
+            last_waited_us = Some(self.on_arrival(&sent, self.micros(arrival)));
+        }
+        let waited_us = last_waited_us.filter(|waited_us| *waited_us >= STANDING_US)?;
+        Some(Queue {
+            waits: Duration::from_micros(waited_us.unsigned_abs()),
+            in_flight_bytes: self.in_flight_bytes,
+            carries_bps: self.pace_bps()?,
+        })
+    }
+
+    /// How long the packet waited.
+    fn on_arrival(&mut self, sent: &Sent, at_us: i64) -> i64 {
+        let took_us = at_us - self.micros(sent.at);
+        let waited_us = took_us - self.fastest.of(took_us, at_us);
+        if waited_us < WAITED_US {
+            self.waited.clear();
+        } else {
+            self.waited.push_back(Arrived {
+                at_us,
+                bytes: sent.bytes,
+            });
+            while self
+                .waited
+                .front()
+                .is_some_and(|first| at_us - first.at_us > PACE_WITHIN_US)
+            {
+                self.waited.pop_front();
+            }
+        }
+        waited_us
+    }
+
+    /// What arrived after the first of those that waited, by the time it took.
+    fn pace_bps(&self) -> Option<u64> {
+        let (first, last) = (self.waited.front()?, self.waited.back()?);
+        let over_us = last.at_us - first.at_us;
+        if over_us < PACE_OVER_US {
+            return None;
+        }
+        let bytes: usize = self.waited.iter().skip(1).map(|packet| packet.bytes).sum();
+        Some((bytes as f64 * 8e6 / over_us as f64) as u64)
+    }
+
+    /// The packet of that number, unless it was named before; those before it are lost.
+    fn take(&mut self, seq: u64) -> Option<Sent> {
+        while self.sent.front()?.seq < seq {
+            self.forget_first();
+        }
+        if self.sent.front()?.seq == seq {
+            self.forget_first()
+        } else {
+            None
+        }
+    }
+
+    fn forget_first(&mut self) -> Option<Sent> {
+        let first = self.sent.pop_front()?;
+        self.in_flight_bytes -= first.bytes;
+        Some(first)
+    }
+
+    /// On the time line that both clocks are laid on; how they differ takes itself off.
+    fn micros(&self, at: Instant) -> i64 {
+        at.saturating_duration_since(self.zero).as_micros() as i64
+    }
+}
+
+/// Sees to it that a way that has become narrow is found wide again soon: the engine's own probes
+/// of a way that is used to its limit are 15 s apart.
+#[derive(Default)]
+pub(super) struct Regain {
+    estimate_bps: u64,
+    lost: Option<Lost>,
+    asked: u64,
+}
+
+struct Lost {
+    bps: u64,
+    asked_at: Instant,
+}
+
+impl Regain {
+    pub(super) fn on_estimate(&mut self, bps: u64) {
+        self.estimate_bps = bps;
+        self.lost = self
+            .lost
+            .take()
+            .filter(|lost| (bps as f64) < lost.bps as f64 * REGAINED);
+    }
+
+    pub(super) fn on_queue(&mut self, now: Instant) {
+        let bps = self.estimate_bps;
+        self.lost
+            .get_or_insert(Lost { bps, asked_at: now })
+            .asked_at = now;
+    }
+
+    /// How often it was asked, when it is time to ask once more.
+    pub(super) fn ask(&mut self, now: Instant) -> Option<u64> {
+        let lost = self.lost.as_mut()?;
+        if now < lost.asked_at + ASK_EVERY {
+            return None;
+        }
+        lost.asked_at = now;
+        self.asked += 1;
+        Some(self.asked)
+    }
+}
+
+/// What the fastest packet took lately.
+#[derive(Default)]
+struct Fastest {
+    since_us: Option<i64>,
+    now_us: i64,
+    before_us: i64,
+}
+
+impl Fastest {
+    /// With one more packet.
+    fn of(&mut self, took_us: i64, at_us: i64) -> i64 {
+        match self.since_us {
+            None => (self.now_us, self.before_us) = (took_us, took_us),
+            Some(since_us) if (0..FASTEST_OF_US).contains(&(at_us - since_us)) => {
+                self.now_us = self.now_us.min(took_us);
+                return self.now_us.min(self.before_us);
+            }
+            Some(_) => (self.before_us, self.now_us) = (self.now_us, took_us),
+        }
+        self.since_us = Some(at_us);
+        self.now_us.min(self.before_us)
+    }
+}
+
+fn low(seq: u64) -> u16 {
+    (seq & 0xffff) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A way that carries so much, with packets of 1,000 bytes every so often, reported every
+    /// 100 ms by a clock of its own.
+    struct Way {
+        bottleneck: Bottleneck,
+        zero: Instant,
+        now_ms: u64,
+        free_ms: f64,
+        latency_ms: f64,
+        seq: u16,
+        arrived: VecDeque<(u16, f64)>,
+        queues: Vec<(u64, Queue)>,
+    }
+
+    const BYTES: usize = 1_000;
+    const CLIENT_AHEAD_MS: f64 = 3_600_000.0;
+
+    impl Way {
+        fn new() -> Self {
+            let zero = Instant::now();
+            Self {
+                bottleneck: Bottleneck::new(zero),
+                zero,
+                now_ms: 0,
+                free_ms: 0.0,
+                latency_ms: 20.0,
+                seq: 65_500,
+                arrived: VecDeque::new(),
+                queues: Vec::new(),
+            }
+        }
+
+        fn run(&mut self, until_ms: u64, every_ms: u64, bps: f64) {
+            while self.now_ms < until_ms {
+                let now = self.now_ms;
+                if now.is_multiple_of(every_ms) {
+                    let at = self.zero + Duration::from_millis(now);
+                    self.bottleneck.on_sent(self.seq, BYTES, at);
+                    self.free_ms = self.free_ms.max(now as f64) + BYTES as f64 * 8e3 / bps;
+                    self.arrived
+                        .push_back((self.seq, self.free_ms + self.latency_ms));
+                    self.seq = self.seq.wrapping_add(1);
+                }
+                if now % 100 == 99 {
+                    self.report(now);
+                }
+                self.now_ms += 1;
+            }
+        }
+
+        fn report(&mut self, now_ms: u64) {
+            let mut named = Vec::new();
+            while let Some((seq, at_ms)) = self.arrived.front().copied() {
+                if at_ms > now_ms as f64 {
+                    break;
+                }
+                named.push((seq, at_ms + CLIENT_AHEAD_MS));
+                self.arrived.pop_front();
+            }
+            if let Some(queue) = feedback(&named).and_then(|it| self.bottleneck.on_feedback(it)) {
+                self.queues.push((now_ms, queue));
+            }
+        }
+    }
+
+    /// The report of packets that follow one another, through its bytes as a client sends them.
+    fn feedback(named: &[(u16, f64)]) -> Option<Twcc> {
+        let (base, first_ms) = *named.first()?;
+        let reference = (first_ms / 64.0) as u32;
+        let mut at_ticks = i64::from(reference) * 256;
+        let mut deltas = Vec::new();
+        for (_, at_ms) in named {
+            let ticks = (at_ms * 4.0) as i64;
+            deltas.extend(((ticks - at_ticks) as i16).to_be_bytes());
+            at_ticks = ticks;
+        }
+        let count = named.len() as u16;
+        let mut bytes = vec![0x8f, 205, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2];
+        bytes.extend(base.to_be_bytes());
+        bytes.extend(count.to_be_bytes());
+        bytes.extend(&reference.to_be_bytes()[1..]);
+        bytes.push(0);
+        // A run of large deltas.
+        bytes.extend((0x4000 | count).to_be_bytes());
+        bytes.extend(deltas);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        Some(Twcc::try_from(&bytes[4..]).unwrap())
+    }
+
+    #[test]
+    fn a_way_that_carries_everything_has_no_queue() {
+        let mut way = Way::new();
+        way.run(30_000, 10, 1_000_000.0);
+        assert_eq!(way.queues, []);
+    }
+
+    #[test]
+    fn a_way_that_became_narrow_is_noticed_at_once_with_its_pace() {
+        let mut way = Way::new();
+        way.run(5_000, 10, 2_000_000.0);
+        way.run(5_400, 10, 300_000.0);
+        let (at_ms, queue) = way.queues[0];
+        assert!(at_ms <= 5_300, "{at_ms}");
+        assert!((285_000..315_000).contains(&queue.carries_bps), "{queue:?}");
+        assert!(queue.waits >= Duration::from_millis(100), "{queue:?}");
+        // What was sent in 300 ms at 800 kbit/s, but for what the way carried of it.
+        assert!(
+            (10_000..20_000).contains(&queue.in_flight_bytes),
+            "{queue:?}"
+        );
+    }
+
+    #[test]
+    fn a_queue_that_was_left_to_empty_is_gone() {
+        let mut way = Way::new();
+        way.run(5_000, 10, 2_000_000.0);
+        way.run(5_500, 10, 300_000.0);
+        way.run(8_000, 3_000, 300_000.0);
+        let last_ms = way.queues.last().unwrap().0;
+        assert!(last_ms < 6_600, "{last_ms}");
+        way.run(20_000, 40, 300_000.0);
+        assert_eq!(way.queues.last().unwrap().0, last_ms);
+        assert!(way.bottleneck.sent.len() < 10);
+        assert_eq!(
+            way.bottleneck.in_flight_bytes,
+            way.bottleneck.sent.len() * BYTES
+        );
+    }
+
+    #[test]
+    fn a_way_that_has_become_longer_is_taken_as_it_is() {
+        let mut way = Way::new();
+        way.run(5_000, 40, 1_000_000.0);
+        way.latency_ms += 300.0;
+        way.run(40_000, 40, 1_000_000.0);
+        let last_ms = way.queues.last().unwrap().0;
+        assert!(last_ms < 26_000, "{last_ms}");
+    }
+
+    #[test]
+    fn packets_that_come_all_at_once_show_no_pace() {
+        let mut way = Way::new();
+        way.run(5_000, 10, 2_000_000.0);
+        // The client's machine stood still for 300 ms.
+        let woke_ms = 5_300.0;
+        way.run(5_290, 10, 2_000_000.0);
+        for (_, at_ms) in &mut way.arrived {
+            *at_ms = at_ms.max(woke_ms);
+        }
+        way.run(6_000, 10, 2_000_000.0);
+        assert_eq!(way.queues, []);
+    }
+
+    #[test]
+    fn reports_of_what_was_never_sent_change_nothing() {
+        let mut bottleneck = Bottleneck::new(Instant::now());
+        let report = || feedback(&[(7, 1_000.0), (8, 1_900.0)]).unwrap();
+        assert_eq!(bottleneck.on_feedback(report()), None);
+        bottleneck.on_sent(3, BYTES, Instant::now());
+        assert_eq!(bottleneck.on_feedback(report()), None);
+        assert_eq!(bottleneck.on_feedback(report()), None);
+    }
+
+    #[test]
+    fn a_way_is_asked_whether_it_is_wide_again_until_it_is() {
+        let mut regain = Regain::default();
+        let begin = Instant::now();
+        let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
+        regain.on_estimate(1_000_000);
+        assert_eq!(regain.ask(at(100.0)), None);
+        regain.on_queue(at(100.0));
+        regain.on_estimate(300_000);
+        regain.on_queue(at(100.5));
+        assert_eq!(regain.ask(at(101.4)), None);
+        assert_eq!(regain.ask(at(101.5)), Some(1));
+        assert_eq!(regain.ask(at(101.6)), None);
+        assert_eq!(regain.ask(at(102.6)), Some(2));
+        regain.on_estimate(810_000);
+        assert_eq!(regain.ask(at(110.0)), None);
+    }
+
+    #[test]
+    fn packets_that_nobody_reports_are_forgotten() {
+        let now = Instant::now();
+        let mut bottleneck = Bottleneck::new(now);
+        for seq in 0..10_000_u16 {
+            bottleneck.on_sent(seq, BYTES, now);
+        }
+        assert_eq!(bottleneck.sent.len(), MAX_SENT);
+        assert_eq!(bottleneck.in_flight_bytes, MAX_SENT * BYTES);
+    }
+}
