@@ -310,7 +310,6 @@ fn a_way_to_the_client_that_becomes_narrow_is_told_with_what_it_carries() {
     call.improve(Condition::default().latency_ms(20).carries(300));
     call.film(1, 2_000);
     let queue = call.queues().first().expect("a queue");
-    assert!(queue.waits < Duration::from_millis(400), "{queue:?}");
     // Of payload: headers, encryption and addresses take the rest.
     assert!((240_000..310_000).contains(&queue.carries_bps), "{queue:?}");
     assert!(queue.in_flight_bytes < 25_000, "{queue:?}");

@@ -32,8 +32,9 @@ BITRATE: Final = 6
 WARNING: Final = 7
 """Event: ``(peer_id, WARNING, message, 0)``: something that belongs into the log."""
 QUEUE: Final = 8
-"""Event: ``(peer_id, QUEUE, waits_s, (in_flight_bytes, carries_bps))``: what is sent waits that
-long in front of a way that carries so much. Comes with each report while it lasts."""
+"""Event: ``(peer_id, QUEUE, None, (in_flight_bytes, carries_bps))``: what is sent waits in front
+of a way that carries so much, and so much has yet to arrive. Comes with each report while the queue
+grows."""
 
 class OfferError(ValueError):
     """An offer that cannot be answered. ``args`` is ``(kind, message)`` with kind

@@ -67,7 +67,7 @@ class Stream:
         additional_outputs: components that ``AdditionalOutputs`` change.
         ui_args: how a page looks.
         verbose: whether mounting is logged.
-        authorize: called with each HTTP request before anything else; a falsy result, or
+        authorize: called with each request or WebSocket before anything else; a falsy result, or
             ``fastapi.HTTPException``, refuses; the result is
             ``get_current_context().principal``. Sync or async.
         reconnect_timeout_s: how long a client that is not heard keeps its session.
@@ -300,9 +300,9 @@ class Stream:
 
         Args:
             request: the webhook; ``?provider=`` is one of "twilio" (also without it), "telnyx",
-                "plivo", "vonage" and "exotel". With ``TWILIO_AUTH_TOKEN`` or ``FASTRTC_PHONE_KEY``
-                in the environment only requests that Twilio signed, or that have the key as
-                ``?key=``, are answered.
+                "plivo", "vonage" and "exotel". With a provider's secret in the environment (see
+                docs/telephone.md), or ``FASTRTC_PHONE_KEY``, only requests that it signed, or that
+                have the key as ``?key=``, are answered.
 
         Raises:
             HTTPException: ``authorize`` refused, signature or key are wrong, or the provider is

@@ -125,6 +125,39 @@ def test_optional_inputs_are_not_waited_for_long() -> None:
     run(check())
 
 
+def test_a_client_that_does_not_answer_is_waited_for_once() -> None:
+    """Replies do not come half a second late for ever, and inputs count when they come."""
+
+    async def check() -> None:
+        called_s: list[float] = []
+        voices: list[str] = []
+
+        async def reply(audio: Any, voice: str = "amy") -> Any:
+            called_s.append(asyncio.get_running_loop().time())
+            voices.append(voice)
+            yield 24000, SOUND
+
+        served = stream(reply)
+        async with MemoryClient(served, "me") as client:
+            turn = np.concatenate((clip("go-forward"), silence(3)))
+            began_s = []
+            for _ in range(3):
+                began_s.append(asyncio.get_running_loop().time())
+                await client.send_audio(turn)
+            first_s, second_s, third_s = (
+                at - since for at, since in zip(called_s, began_s, strict=True)
+            )
+            assert first_s - second_s == pytest.approx(0.5, abs=0.1)
+            assert second_s == pytest.approx(third_s, abs=0.1)
+            asked = [message for message in client.messages if message["type"] == "send_input"]
+            assert len(asked) == 3, "it may begin to answer at any time"
+            served.set_input("me", "ben")
+            await client.send_audio(turn)
+            assert voices == ["amy", "amy", "amy", "ben"]
+
+    run(check())
+
+
 def test_required_inputs_that_never_come_are_an_error_and_the_session_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

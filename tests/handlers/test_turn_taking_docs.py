@@ -43,7 +43,7 @@ def test_a_snippet_answers(source: str) -> None:
 
 
 def test_the_history_is_what_was_heard() -> None:
-    (source,) = (snippet for snippet in SNIPPETS if "history" in snippet)
+    (source,) = (snippet for snippet in SNIPPETS if "histories" in snippet)
     scope = run_snippet(source)
 
     async def check() -> None:
@@ -52,7 +52,7 @@ def test_the_history_is_what_was_heard() -> None:
             await client.send_audio(words)
             await client.send_silence(1.5)
             await client.send_audio(words)
-            assert scope["history"] == [["First this."]]
+            assert scope["histories"] == {"memory-client": [["First this."]]}
 
     run(check())
 

@@ -233,7 +233,7 @@ def test_what_waits_for_one_viewer_is_not_made_more() -> None:
         seat.on_bitrate(1_000_000)
     cinema.show(4 * FPS, busy=True)
     sent = len(slow.sent)
-    slow_seat.on_queue(0.4, 40_000, 300_000)
+    slow_seat.on_queue(40_000, 300_000)
     cinema.show(FPS // 3, busy=True)
     assert len(slow.sent) == sent, "more than half a second of what its way carries"
     assert len(fast.sent) > sent

@@ -214,7 +214,7 @@ def test_the_bit_rate_follows_what_the_network_carries() -> None:
 def test_nothing_is_sent_until_what_waits_has_arrived() -> None:
     end = End()
     assert end.send(0) is True
-    end.way.on_queue(0.2, 5_000, 100_000)
+    end.way.on_queue(5_000, 100_000)
     sent = [end.send(0) for _ in range(60)]
     rests = sent.count(False)
     assert not any(sent[:rests]), "0.4 s at once"

@@ -1,7 +1,6 @@
 //! What media threads tell the control plane. It knows nothing of how that gets there.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::audio::Pcm;
 
@@ -46,11 +45,9 @@ pub struct EncodedVideo {
 /// last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queue {
-    /// How long the packet waited.
-    pub waits: Duration,
-    /// Payload sent after it.
+    /// Sent after it, with RTP headers, sound and padding.
     pub in_flight_bytes: usize,
-    /// Payload that the way carries.
+    /// The way carries so much of these.
     pub carries_bps: u64,
 }
 

@@ -3,10 +3,11 @@
 //!
 //! An estimate of bandwidth says what a way carries once it has settled. A way that becomes narrow
 //! at once is noticed here, a tenth of a second later: what was sent last took longer than what
-//! takes least, and the pace at which it arrives is the pace of the way.
+//! takes least, and comes further apart than it was sent. Its pace is then that of the way. What is
+//! late but comes as it was sent waits for somebody else's sake, or the way has become longer.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use str0m::rtp::rtcp::Twcc;
 
@@ -19,16 +20,13 @@ const WAITED_US: i64 = 50_000;
 /// Arrivals that a pace is taken from: within so much of the last one, over so much at least.
 const PACE_WITHIN_US: i64 = 400_000;
 const PACE_OVER_US: i64 = 80_000;
+/// A queue grows by what is sent here when arrivals are this much further apart than departures.
+const GROWTH: f64 = 1.1;
 /// The fastest packet is one of the last one or two such times, for a way may become another one,
 /// and clocks drift.
 const FASTEST_OF_US: i64 = 10_000_000;
 /// Of packets that no feedback names, these are remembered.
 const MAX_SENT: usize = 2_000;
-
-/// Whether a way that has become narrow is wide again is asked so often.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-/// It is when it carries this share of what it did.
-const REGAINED: f64 = 0.8;
 
 struct Sent {
     seq: u64,
@@ -37,6 +35,7 @@ struct Sent {
 }
 
 struct Arrived {
+    sent_us: i64,
     at_us: i64,
     bytes: usize,
 }
@@ -86,9 +85,10 @@ impl Bottleneck {
             };
             last_waited_us = Some(self.on_arrival(&sent, self.micros(arrival)));
         }
-        let waited_us = last_waited_us.filter(|waited_us| *waited_us >= STANDING_US)?;
+        if last_waited_us? < STANDING_US {
+            return None;
+        }
         Some(Queue {
-            waits: Duration::from_micros(waited_us.unsigned_abs()),
             in_flight_bytes: self.in_flight_bytes,
             carries_bps: self.pace_bps()?,
         })
@@ -96,12 +96,14 @@ impl Bottleneck {
 
     /// How long the packet waited.
     fn on_arrival(&mut self, sent: &Sent, at_us: i64) -> i64 {
-        let took_us = at_us - self.micros(sent.at);
+        let sent_us = self.micros(sent.at);
+        let took_us = at_us - sent_us;
         let waited_us = took_us - self.fastest.of(took_us, at_us);
         if waited_us < WAITED_US {
             self.waited.clear();
         } else {
             self.waited.push_back(Arrived {
+                sent_us,
                 at_us,
                 bytes: sent.bytes,
             });
@@ -116,11 +118,13 @@ impl Bottleneck {
         waited_us
     }
 
-    /// What arrived after the first of those that waited, by the time it took.
+    /// What arrived after the first of those that waited, by the time it took, if that was longer
+    /// than to send it.
     fn pace_bps(&self) -> Option<u64> {
         let (first, last) = (self.waited.front()?, self.waited.back()?);
         let over_us = last.at_us - first.at_us;
-        if over_us < PACE_OVER_US {
+        let sent_over_us = last.sent_us - first.sent_us;
+        if over_us < PACE_OVER_US || (over_us as f64) < sent_over_us as f64 * GROWTH {
             return None;
         }
         let bytes: usize = self.waited.iter().skip(1).map(|packet| packet.bytes).sum();
@@ -148,48 +152,6 @@ impl Bottleneck {
     /// On the time line that both clocks are laid on; how they differ takes itself off.
     fn micros(&self, at: Instant) -> i64 {
         at.saturating_duration_since(self.zero).as_micros() as i64
-    }
-}
-
-/// Sees to it that a way that has become narrow is found wide again soon: the engine's own probes
-/// of a way that is used to its limit are 15 s apart.
-#[derive(Default)]
-pub(super) struct Regain {
-    estimate_bps: u64,
-    lost: Option<Lost>,
-    asked: u64,
-}
-
-struct Lost {
-    bps: u64,
-    asked_at: Instant,
-}
-
-impl Regain {
-    pub(super) fn on_estimate(&mut self, bps: u64) {
-        self.estimate_bps = bps;
-        self.lost = self
-            .lost
-            .take()
-            .filter(|lost| (bps as f64) < lost.bps as f64 * REGAINED);
-    }
-
-    pub(super) fn on_queue(&mut self, now: Instant) {
-        let bps = self.estimate_bps;
-        self.lost
-            .get_or_insert(Lost { bps, asked_at: now })
-            .asked_at = now;
-    }
-
-    /// How often it was asked, when it is time to ask once more.
-    pub(super) fn ask(&mut self, now: Instant) -> Option<u64> {
-        let lost = self.lost.as_mut()?;
-        if now < lost.asked_at + ASK_EVERY {
-            return None;
-        }
-        lost.asked_at = now;
-        self.asked += 1;
-        Some(self.asked)
     }
 }
 
@@ -223,6 +185,11 @@ fn low(seq: u64) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     /// A way that carries so much, with packets of 1,000 bytes every so often, reported every
@@ -328,7 +295,6 @@ mod tests {
         let (at_ms, queue) = way.queues[0];
         assert!(at_ms <= 5_300, "{at_ms}");
         assert!((285_000..315_000).contains(&queue.carries_bps), "{queue:?}");
-        assert!(queue.waits >= Duration::from_millis(100), "{queue:?}");
         // What was sent in 300 ms at 800 kbit/s, but for what the way carried of it.
         assert!(
             (10_000..20_000).contains(&queue.in_flight_bytes),
@@ -359,19 +325,32 @@ mod tests {
         way.run(5_000, 40, 1_000_000.0);
         way.latency_ms += 300.0;
         way.run(40_000, 40, 1_000_000.0);
-        let last_ms = way.queues.last().unwrap().0;
-        assert!(last_ms < 26_000, "{last_ms}");
+        assert_eq!(way.queues, []);
+    }
+
+    #[test]
+    fn what_waits_for_the_sake_of_others_is_no_queue_of_ours() {
+        let mut way = Way::new();
+        way.run(5_000, 10, 2_000_000.0);
+        // Somebody's download begins to keep a buffer of 400 ms full.
+        for tenth in 1..=10 {
+            way.latency_ms = 20.0 + 40.0 * f64::from(tenth);
+            way.run(5_000 + 300 * tenth as u64, 10, 2_000_000.0);
+        }
+        way.run(9_000, 10, 2_000_000.0);
+        let begun = way.queues.len();
+        way.run(60_000, 10, 2_000_000.0);
+        assert_eq!(way.queues.len(), begun);
     }
 
     #[test]
     fn packets_that_come_all_at_once_show_no_pace() {
         let mut way = Way::new();
         way.run(5_000, 10, 2_000_000.0);
-        // The client's machine stood still for 300 ms.
-        let woke_ms = 5_300.0;
+        // The client's machine stood still, and a report leaves while it reads what has come.
         way.run(5_290, 10, 2_000_000.0);
         for (_, at_ms) in &mut way.arrived {
-            *at_ms = at_ms.max(woke_ms);
+            *at_ms = at_ms.max(if *at_ms < 5_150.0 { 5_298.0 } else { 5_301.0 });
         }
         way.run(6_000, 10, 2_000_000.0);
         assert_eq!(way.queues, []);
@@ -388,24 +367,6 @@ mod tests {
     }
 
     #[test]
-    fn a_way_is_asked_whether_it_is_wide_again_until_it_is() {
-        let mut regain = Regain::default();
-        let begin = Instant::now();
-        let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
-        regain.on_estimate(1_000_000);
-        assert_eq!(regain.ask(at(100.0)), None);
-        regain.on_queue(at(100.0));
-        regain.on_estimate(300_000);
-        regain.on_queue(at(100.5));
-        assert_eq!(regain.ask(at(101.4)), None);
-        assert_eq!(regain.ask(at(101.5)), Some(1));
-        assert_eq!(regain.ask(at(101.6)), None);
-        assert_eq!(regain.ask(at(102.6)), Some(2));
-        regain.on_estimate(810_000);
-        assert_eq!(regain.ask(at(110.0)), None);
-    }
-
-    #[test]
     fn packets_that_nobody_reports_are_forgotten() {
         let now = Instant::now();
         let mut bottleneck = Bottleneck::new(now);
@@ -414,5 +375,29 @@ mod tests {
         }
         assert_eq!(bottleneck.sent.len(), MAX_SENT);
         assert_eq!(bottleneck.in_flight_bytes, MAX_SENT * BYTES);
+    }
+
+    proptest! {
+        #[test]
+        fn no_report_does_harm(
+            steps in vec((any::<u16>(), 0_u64..50, vec(0.0..1e6_f64, 0..40)), 1..60)
+        ) {
+            let mut now = Instant::now();
+            let mut bottleneck = Bottleneck::new(now);
+            for (base, wait_ms, times_ms) in steps {
+                now += Duration::from_millis(wait_ms);
+                bottleneck.on_sent(base, BYTES, now);
+                let near = base.wrapping_add(7);
+                for base in [base, near] {
+                    let seqs = (0_u16..).map(|more| base.wrapping_add(more));
+                    let named: Vec<_> = seqs.zip(times_ms.iter().copied()).collect();
+                    if let Some(report) = feedback(&named) {
+                        bottleneck.on_feedback(report);
+                    }
+                }
+                let sent: usize = bottleneck.sent.iter().map(|packet| packet.bytes).sum();
+                prop_assert_eq!(bottleneck.in_flight_bytes, sent);
+            }
+        }
     }
 }

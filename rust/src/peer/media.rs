@@ -8,7 +8,7 @@ use str0m::media::{KeyframeRequestKind, MediaData, MediaTime};
 use str0m::rtp::RawPacket;
 use str0m::rtp::rtcp::Rtcp;
 
-use super::{AUDIO_CLOCK_HZ, Outlet, Peer, Phase, VIDEO_BITRATES_BPS, VIDEO_CLOCK_HZ};
+use super::{AUDIO_CLOCK_HZ, Outlet, Peer, Phase, VIDEO_CLOCK_HZ, VIDEO_MINIMUM_BPS};
 use crate::audio::OutboundPacket;
 use crate::handover::{EncodedVideo, Event};
 
@@ -50,20 +50,22 @@ impl Peer {
                 if let Some(queue) = self.bottleneck.on_feedback(report) {
                     self.regain.on_queue(now);
                     self.link.mailbox.push(Event::Queue(queue));
-                } else if let Some(asked) = self.regain.ask(now) {
-                    self.probe(asked);
+                } else if self.regain.is_due(now) {
+                    self.desired_bps += 1;
+                    self.desire_video();
                 }
             }
             _ => {}
         }
     }
 
-    /// Has the engine try what the way carries, which it does whenever more is desired than before.
-    pub(super) fn probe(&mut self, more_bps: u64) {
-        let (minimum, desired) = VIDEO_BITRATES_BPS;
-        self.rtc
-            .bwe()
-            .set_bitrate(Bitrate::from(minimum), Bitrate::from(desired + more_bps));
+    /// Says what pictures may come to; the engine tries whether the way carries it whenever that
+    /// has become more.
+    pub(super) fn desire_video(&mut self) {
+        self.rtc.bwe().set_bitrate(
+            Bitrate::from(VIDEO_MINIMUM_BPS),
+            Bitrate::from(self.desired_bps),
+        );
     }
 
     /// Playout waits while nobody is there to hear it.

@@ -6,6 +6,7 @@
 mod bottleneck;
 mod link;
 mod media;
+mod regain;
 mod send_clock;
 mod stats;
 
@@ -29,7 +30,8 @@ use crate::handover::{Event, Refusal, State};
 use crate::offer::{self, Offer};
 use crate::path::{Path, Remote};
 use crate::playout::Speaker;
-use bottleneck::{Bottleneck, Regain};
+use bottleneck::Bottleneck;
+use regain::Regain;
 use send_clock::SendClock;
 
 /// RTP ticks of Opus (RFC 7587) and of video (RFC 3551, section 5) a second.
@@ -46,7 +48,8 @@ const MAX_EARLY_TEXTS: usize = 64;
 /// Candidates that may wait for the offer they belong to.
 const MAX_EARLY_CANDIDATES: usize = 32;
 /// What the bandwidth probes keep up and aim for when there is video, bits per second.
-const VIDEO_BITRATES_BPS: (u64, u64) = (100_000, 2_500_000);
+const VIDEO_MINIMUM_BPS: u64 = 100_000;
+const VIDEO_DESIRED_BPS: u64 = 2_500_000;
 
 /// How the STUN messages of ICE begin (RFC 8489, section 5).
 const BINDING_REQUEST: [u8; 2] = [0, 1];
@@ -86,6 +89,7 @@ pub struct Peer {
     video_clock: SendClock,
     bottleneck: Bottleneck,
     regain: Regain,
+    desired_bps: u64,
     rejected_datagrams: u64,
 }
 
@@ -131,7 +135,8 @@ impl Peer {
             audio_clock: SendClock::new(AUDIO_CLOCK_HZ.get()),
             video_clock: SendClock::new(VIDEO_CLOCK_HZ.get()),
             bottleneck: Bottleneck::new(now),
-            regain: Regain::default(),
+            regain: Regain::new(VIDEO_DESIRED_BPS),
+            desired_bps: VIDEO_DESIRED_BPS,
             rejected_datagrams: 0,
         })
     }
@@ -408,7 +413,7 @@ impl Peer {
                 };
                 slot.get_or_insert(media.mid);
                 if media.kind == MediaKind::Video {
-                    self.probe(0);
+                    self.desire_video();
                 }
                 if self.connected {
                     self.go_live();
@@ -438,7 +443,7 @@ impl Peer {
             }
             RtcEvent::KeyframeRequest(_) => self.link.mailbox.push(Event::KeyframeRequest),
             RtcEvent::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
-                self.regain.on_estimate(estimate.as_u64());
+                self.regain.on_estimate(estimate.as_u64(), now);
                 self.link.mailbox.push(Event::Bitrate(estimate.as_u64()));
             }
             RtcEvent::RawPacket(packet) => self.on_raw_packet(now, *packet),

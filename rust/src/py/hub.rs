@@ -70,7 +70,7 @@ fn to_python<'py>(py: Python<'py>, id: u64, event: Event) -> PyResult<Bound<'py,
         Event::Queue(queue) => (
             id,
             kind::QUEUE,
-            queue.waits.as_secs_f64(),
+            py.None(),
             (queue.in_flight_bytes, queue.carries_bps),
         )
             .into_pyobject(py),

@@ -5,7 +5,6 @@ Knows what to ask the client for and how long to wait; starts no reply.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 import math
@@ -23,7 +22,8 @@ from fastrtc.types import WebRTCData
 __all__ = ["ReplyCalls"]
 
 OPTIONAL_INPUTS_S: Final = 0.5
-"""How long a reply waits for inputs that its function can do without."""
+"""How long a reply waits for inputs that its function can do without; later ones do not wait for
+a client that did not answer."""
 
 ANSWER_S: Final = 1.0
 """How long after it was asked for its inputs a client may have sent them because of that."""
@@ -54,12 +54,14 @@ class ReplyCalls:
         self._phone_inputs: list[Any] = []
         self._typed: WebRTCData | None = None
         self._is_waiting = False
+        self._has_not_answered = False
         self._asked_at_s = self._answered_at_s = -math.inf
 
     def note_inputs(self, now_s: float) -> None:
         """The client has sent inputs: because a reply asked for them, or on its own account."""
         if self._is_waiting or now_s - self._asked_at_s < ANSWER_S:
             self._asked_at_s, self._answered_at_s = -math.inf, now_s
+            self._has_not_answered = False
 
     def has_just_been_answered(self, now_s: float) -> bool:
         """Whether what comes now came with inputs that a reply had asked for."""
@@ -136,10 +138,15 @@ class ReplyCalls:
         handler = self._handler
         if self._needs_args or fit.missing(len(handler.latest_args) - 1):
             await handler.wait_for_args()
+        elif self._has_not_answered:
+            # Nor will it now, most likely: a page that sends its inputs on its own account.
+            await handler.fetch_args()
         else:
-            # Without an answer it has inputs from before, or defaults.
-            with contextlib.suppress(InputsTimeout):
+            try:
                 await handler.wait_for_args(OPTIONAL_INPUTS_S)
+            except InputsTimeout:
+                # It has inputs from before, or defaults.
+                self._has_not_answered = True
 
 
 async def _call(lane: CallLane, fn: Callable[..., Any], *args: Any) -> Any:

@@ -105,7 +105,7 @@ async def place_call(
 ) -> str:
     """Has a provider dial a number and connect whoever answers to a stream.
 
-    Where the server has ``TWILIO_AUTH_TOKEN`` or ``FASTRTC_PHONE_KEY`` in its environment, the
+    Where the server has a provider's secret or ``FASTRTC_PHONE_KEY`` in its environment, the
     program that dials needs the same there.
 
     Args:

@@ -89,7 +89,7 @@ class Seat:
         """What the way to the viewer carries."""
         self.estimate_bps = bps
 
-    def on_queue(self, waits_s: float, in_flight_bytes: int, carries_bps: float) -> None:
+    def on_queue(self, in_flight_bytes: int, carries_bps: float) -> None:
         """What is sent waits in front of a narrow way."""
         self.estimate_bps = min(carries_bps, self.estimate_bps or carries_bps)
         self._queued_bits = 8 * in_flight_bytes
@@ -144,10 +144,10 @@ class Seat:
         """Whether what was sent is more than the network has carried by now, and half a second."""
         bps = self.estimate_bps
         since_s, self._drained_s = now_s - self._drained_s, now_s
+        queued_bits, self._queued_bits = self._queued_bits, 0
         if bps is None or now_s - self.joined_s < SETTLING_S:
             self._debt_bits = 0.0
             return False
-        queued_bits, self._queued_bits = self._queued_bits, 0
         self._debt_bits = max(0.0, self._debt_bits - since_s * bps, queued_bits)
         # Once behind, it has to make up for nearly all of it.
         return self._debt_bits > bps * (0.1 if self.is_slow else 0.5)

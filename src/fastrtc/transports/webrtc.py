@@ -238,7 +238,7 @@ class WebRTCTransport:
         elif self._video is not None and kind == BITRATE:
             self._video.on_bitrate(detail)
         elif self._video is not None and kind == QUEUE:
-            self._video.on_queue(content, *detail)
+            self._video.on_queue(*detail)
         elif kind == WARNING:
             logger.warning("session %s: %s", session.id, content)
 

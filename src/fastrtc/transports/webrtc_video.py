@@ -107,7 +107,7 @@ class WebRTCVideo:
         self._rate = TakeRate(video.fps)
         # Left by the loop for the writing thread.
         self._estimate_bps: float | None = None
-        self._queue: tuple[float, int, float] | None = None
+        self._queue: tuple[int, float, float] | None = None
         self._keyframe_wanted = False
         self._closed = False
         video.open(self)
@@ -130,9 +130,9 @@ class WebRTCVideo:
         """What the way to the client carries."""
         self._estimate_bps = bps
 
-    def on_queue(self, waits_s: float, in_flight_bytes: int, carries_bps: float) -> None:
+    def on_queue(self, in_flight_bytes: int, carries_bps: float) -> None:
         """What is sent waits in front of a narrow way."""
-        self._queue = (waits_s, in_flight_bytes, carries_bps)
+        self._queue = (in_flight_bytes, carries_bps, self._clock())
 
     def on_answer(self, sdp: str) -> None:
         """A later offer was answered: there may be video now, or none any more."""
@@ -231,12 +231,12 @@ class WebRTCVideo:
                 start_bitrate_bps=min(self._settings.video_start_bitrate_bps, self._max_bps),
                 max_bitrate_bps=self._max_bps,
             )
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            self._adaptation.on_queue(*queue)
         estimate_bps, self._estimate_bps = self._estimate_bps, None
         if estimate_bps is not None:
             self._adaptation.on_estimate(estimate_bps, now_s)
-        queue, self._queue = self._queue, None
-        if queue is not None:
-            self._adaptation.on_queue(*queue, now_s)
         if self._keyframe_wanted:
             self._keyframe_wanted = False
             self._adaptation.request_keyframe()

@@ -18,14 +18,6 @@ _BELOW_PACE: Final = 0.85
 _LONGEST_REST_S: Final = 1.5
 _CAPPED_S: Final = 5.0
 """For so long estimates may be higher than what a queue showed: they follow it later."""
-_REPORTED_S: Final = 0.25
-"""A report comes within this time after the packets that it is about."""
-_SOON_S: Final = 1.5
-_AS_LONG: Final = 0.7
-"""A queue that is as long soon after a rest is not made of what is sent here."""
-_USELESS_RESTS: Final = 2
-_FOREIGN_S: Final = 10.0
-"""For so long it is somebody else's, or the way has become longer."""
 _RISE_PER_S: Final = 2.0
 """How much higher the rate may be a second later."""
 _SCALES: Final = (1.0, 0.75, 0.5, 0.375, 0.25)
@@ -113,12 +105,10 @@ class Adaptation:
         self._max_bps = max_bitrate_bps
         self._bitrate_bps = self._wanted_bps = float(start_bitrate_bps)
         self._moved_s: float | None = None
+        self._estimate_bps: float | None = None
         self._cap_bps = float("inf")
         self._capped_s = 0.0
         self._rested_s = self._rests_until_s = float("-inf")
-        self._waited_s = 0.0
-        self._useless_rests = 0
-        self._foreign_until_s = float("-inf")
         self._scale = 0
         self._cramped = _Since()
         self._roomy = _Since()
@@ -128,14 +118,12 @@ class Adaptation:
     def on_estimate(self, bps: float, now_s: float) -> None:
         """The network carries this much: less is obeyed at once, more is approached."""
         self._move(now_s)
-        bps *= _SHARE
-        if bps <= self._cap_bps or now_s - self._capped_s >= _CAPPED_S:
+        self._estimate_bps = bps * _SHARE
+        if self._estimate_bps <= self._cap_bps:
             self._cap_bps = float("inf")
-        self._want(min(bps, self._cap_bps))
+        self._want(min(self._estimate_bps, self._cap_bps))
 
-    def on_queue(
-        self, waits_s: float, in_flight_bytes: int, carries_bps: float, now_s: float
-    ) -> None:
+    def on_queue(self, in_flight_bytes: int, carries_bps: float, now_s: float) -> None:
         """What is sent waits in front of a way that has become narrow.
 
         Estimates notice that seconds later, when queues have run over. So nothing is sent until
@@ -143,26 +131,13 @@ class Adaptation:
         keyframe is needed for that.
 
         Args:
-            waits_s: of what arrived last, more than what arrives at once.
-            in_flight_bytes: sent after it.
-            carries_bps: the pace at which it arrives.
-            now_s: on any clock that does not go back.
+            in_flight_bytes: what has yet to arrive.
+            carries_bps: the pace at which it does.
+            now_s: when that was so; may be some time ago.
         """
         self._move(now_s)
-        if now_s < self._foreign_until_s:
-            return
-        sent_s = now_s - waits_s - _REPORTED_S
-        if sent_s >= self._rests_until_s:
-            soon = sent_s - self._rests_until_s < _SOON_S
-            useless = soon and waits_s > self._waited_s * _AS_LONG
-            self._useless_rests = self._useless_rests + 1 if useless else 0
-            self._waited_s, self._rested_s = waits_s, now_s
-            if self._useless_rests >= _USELESS_RESTS:
-                self._useless_rests = 0
-                self._foreign_until_s = now_s + _FOREIGN_S
-                self._cap_bps = float("inf")
-                return
-        self._waited_s = max(self._waited_s, waits_s)
+        if now_s >= self._rests_until_s:
+            self._rested_s = now_s
         carries_bps = max(carries_bps, self._min_bps)
         self._rests_until_s = min(
             now_s + in_flight_bytes * 8 / carries_bps, self._rested_s + _LONGEST_REST_S
@@ -199,8 +174,13 @@ class Adaptation:
         self._wanted_bps = min(max(bps, self._min_bps), self._max_bps)
 
     def _move(self, now_s: float) -> None:
-        since_s = 0.0 if self._moved_s is None else now_s - self._moved_s
-        self._moved_s = now_s
+        if self._moved_s is None:
+            self._moved_s = now_s
+        since_s = max(0.0, now_s - self._moved_s)
+        self._moved_s += since_s
+        if self._cap_bps < float("inf") and now_s - self._capped_s >= _CAPPED_S:
+            self._cap_bps = float("inf")
+            self._want(self._wanted_bps if self._estimate_bps is None else self._estimate_bps)
         if self._wanted_bps < self._bitrate_bps * (1 - _DEAD_ZONE):
             self._bitrate_bps = self._wanted_bps
         elif self._wanted_bps > self._bitrate_bps:
