@@ -65,7 +65,7 @@ def candidates(call: Call, kind: str) -> list[str]:
 def assert_speech_comes_back(call: Call) -> None:
     heard = sound.to_sound(call.record(2 * len(ORIGINAL) / sound.RATE_HZ + 1))
     fidelity = sound.compare(ORIGINAL, heard)
-    assert fidelity.dropouts <= 1, f"{fidelity}; {call.report()['inbound']}"
+    assert fidelity.dropouts == 0, f"{fidelity}; {call.report()['inbound']}"
     assert fidelity.median > 0.9, fidelity
 
 
