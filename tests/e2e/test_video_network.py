@@ -87,8 +87,8 @@ def test_the_rate_follows_a_narrow_way_down_and_up(chromium: Chromium) -> None:
         narrow_ms = call.now()["now"]
         wait_for_target(line, call, 0, FOLLOWED_BPS)
         followed_ms = call.now()["now"]
-        time.sleep(6)
-        wide_ms = call.now()["now"]
+        found = call.watch(lambda found: len(since(found, followed_ms)["seen"]) >= 150)
+        wide_ms = found["now"]
         line.network.set("down", rate_kbps=0)
         wait_for_target(line, call, 1.5 * FOLLOWED_BPS, np.inf)
         report = call.now()

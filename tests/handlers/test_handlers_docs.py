@@ -17,9 +17,15 @@ FUNCTION, CLASS, ROUTES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), r
 TONE = np.full(16_000, 1_000, np.int16)
 
 
-def test_the_function_takes_its_input() -> None:
+def told(*snippets: str) -> dict[str, Any]:
     scope: dict[str, Any] = {"__name__": "docs"}
-    exec(FUNCTION, scope)
+    for snippet in snippets:
+        exec(snippet, scope)
+    return scope
+
+
+def test_the_function_takes_its_input() -> None:
+    scope = told(FUNCTION)
 
     async def check() -> None:
         async with MemoryClient(scope["stream"], "me") as client:
@@ -35,8 +41,7 @@ def test_the_function_takes_its_input() -> None:
 
 
 def test_the_class_says_hello_and_repeats() -> None:
-    scope: dict[str, Any] = {"__name__": "docs"}
-    exec(CLASS, scope)
+    scope = told(CLASS)
 
     async def check() -> None:
         async with MemoryClient(scope["stream"], "me") as client:
@@ -49,9 +54,7 @@ def test_the_class_says_hello_and_repeats() -> None:
 
 
 async def test_the_routes_take_inputs() -> None:
-    scope: dict[str, Any] = {"__name__": "docs"}
-    exec(FUNCTION, scope)
-    exec(ROUTES, scope)
+    scope = told(FUNCTION, ROUTES)
     transport = httpx.ASGITransport(app=scope["app"])
     async with (
         httpx.AsyncClient(transport=transport, base_url="http://test") as http,

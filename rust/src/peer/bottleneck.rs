@@ -64,7 +64,7 @@ impl Bottleneck {
     pub(super) fn on_sent(&mut self, seq: u16, bytes: usize, now: Instant) {
         // The first one leaves room below for reports of what was never sent.
         let seq = match self.sent.back() {
-            Some(last) => last.seq + u64::from(seq.wrapping_sub(low(last.seq))),
+            Some(last) => last.seq + u64::from(seq.wrapping_sub(last.seq as u16)),
             None => (1 << 16) + u64::from(seq),
         };
         let at = now;
@@ -179,10 +179,6 @@ impl Fastest {
     }
 }
 
-fn low(seq: u64) -> u16 {
-    (seq & 0xffff) as u16
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -221,6 +217,13 @@ mod tests {
                 arrived: VecDeque::new(),
                 queues: Vec::new(),
             }
+        }
+
+        /// After five seconds of a wide way, used to less than a half.
+        fn settled() -> Self {
+            let mut way = Self::new();
+            way.run(5_000, 10, 2_000_000.0);
+            way
         }
 
         fn run(&mut self, until_ms: u64, every_ms: u64, bps: f64) {
@@ -289,8 +292,7 @@ mod tests {
 
     #[test]
     fn a_way_that_became_narrow_is_noticed_at_once_with_its_pace() {
-        let mut way = Way::new();
-        way.run(5_000, 10, 2_000_000.0);
+        let mut way = Way::settled();
         way.run(5_400, 10, 300_000.0);
         let (at_ms, queue) = way.queues[0];
         assert!(at_ms <= 5_300, "{at_ms}");
@@ -304,8 +306,7 @@ mod tests {
 
     #[test]
     fn a_queue_that_was_left_to_empty_is_gone() {
-        let mut way = Way::new();
-        way.run(5_000, 10, 2_000_000.0);
+        let mut way = Way::settled();
         way.run(5_500, 10, 300_000.0);
         way.run(8_000, 3_000, 300_000.0);
         let last_ms = way.queues.last().unwrap().0;
@@ -330,8 +331,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_the_sake_of_others_is_no_queue_of_ours() {
-        let mut way = Way::new();
-        way.run(5_000, 10, 2_000_000.0);
+        let mut way = Way::settled();
         // Somebody's download begins to keep a buffer of 400 ms full.
         for tenth in 1..=10 {
             way.latency_ms = 20.0 + 40.0 * f64::from(tenth);
@@ -345,8 +345,7 @@ mod tests {
 
     #[test]
     fn packets_that_come_all_at_once_show_no_pace() {
-        let mut way = Way::new();
-        way.run(5_000, 10, 2_000_000.0);
+        let mut way = Way::settled();
         // The client's machine stood still, and a report leaves while it reads what has come.
         way.run(5_290, 10, 2_000_000.0);
         for (_, at_ms) in &mut way.arrived {

@@ -50,8 +50,7 @@ impl Peer {
                 if let Some(queue) = self.bottleneck.on_feedback(report) {
                     self.regain.on_queue(now);
                     self.link.mailbox.push(Event::Queue(queue));
-                } else if self.regain.is_due(now) {
-                    self.desired_bps += 1;
+                } else if self.regain.ask(now) {
                     self.desire_video();
                 }
             }
@@ -59,12 +58,11 @@ impl Peer {
         }
     }
 
-    /// Says what pictures may come to; the engine tries whether the way carries it whenever that
-    /// has become more.
+    /// Tells the engine what pictures may come to.
     pub(super) fn desire_video(&mut self) {
         self.rtc.bwe().set_bitrate(
             Bitrate::from(VIDEO_MINIMUM_BPS),
-            Bitrate::from(self.desired_bps),
+            Bitrate::from(self.regain.desired_bps()),
         );
     }
 

@@ -89,7 +89,6 @@ pub struct Peer {
     video_clock: SendClock,
     bottleneck: Bottleneck,
     regain: Regain,
-    desired_bps: u64,
     rejected_datagrams: u64,
 }
 
@@ -136,7 +135,6 @@ impl Peer {
             video_clock: SendClock::new(VIDEO_CLOCK_HZ.get()),
             bottleneck: Bottleneck::new(now),
             regain: Regain::new(VIDEO_DESIRED_BPS),
-            desired_bps: VIDEO_DESIRED_BPS,
             rejected_datagrams: 0,
         })
     }

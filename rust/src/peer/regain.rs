@@ -22,16 +22,16 @@ struct Lost {
 
 /// The estimate, and what was lost of it.
 pub(super) struct Regain {
-    most_bps: u64,
+    desired_bps: u64,
     estimate_bps: u64,
     lost: Option<Lost>,
 }
 
 impl Regain {
-    /// More than `most_bps` is not asked for.
-    pub(super) fn new(most_bps: u64) -> Self {
+    /// More than `desired_bps` is of no use.
+    pub(super) fn new(desired_bps: u64) -> Self {
         Self {
-            most_bps,
+            desired_bps,
             estimate_bps: 0,
             lost: None,
         }
@@ -47,7 +47,7 @@ impl Regain {
 
     /// A queue stands: the way has become narrow, or still is.
     pub(super) fn on_queue(&mut self, now: Instant) {
-        let bps = self.estimate_bps.min(self.most_bps);
+        let bps = self.estimate_bps.min(self.desired_bps);
         let lost = self.lost.get_or_insert(Lost {
             bps,
             at: now,
@@ -57,8 +57,13 @@ impl Regain {
         (lost.queued_at, lost.asked_at) = (now, now);
     }
 
-    /// Whether to ask now; then it counts as asked.
-    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+    /// What the engine is told to desire; it tries the way whenever that has become more.
+    pub(super) fn desired_bps(&self) -> u64 {
+        self.desired_bps
+    }
+
+    /// Desires a little more when it is time to ask, and says whether it was.
+    pub(super) fn ask(&mut self, now: Instant) -> bool {
         let Some(lost) = &mut self.lost else {
             return false;
         };
@@ -67,6 +72,7 @@ impl Regain {
         let is_due = now >= lost.asked_at + since.clamp(least, most);
         if is_due {
             lost.asked_at = now;
+            self.desired_bps += 1;
         }
         is_due
     }
@@ -108,7 +114,7 @@ mod tests {
             let (mut now, end) = (self.at(seconds.start), self.at(seconds.end));
             let mut count = 0;
             while now < end {
-                count += usize::from(self.regain.is_due(now));
+                count += usize::from(self.regain.ask(now));
                 now += tenth;
             }
             count

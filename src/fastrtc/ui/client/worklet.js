@@ -8,8 +8,9 @@
  * @type {{ AudioWorkletProcessor: new () => { port: MessagePort }, registerProcessor: Function, sampleRate: number }} */
 const thread = /** @type {any} */ (globalThis);
 const FRAME_S = 0.02;
-/** Sound begins when so much is there: the server sends it up to 100 ms ahead. */
-const CUSHION_S = 0.06;
+/** Sound begins when so much is there, which the server sends ahead, or its first piece has waited so
+ * long: nothing conceals what is late. */
+const CUSHION_S = 0.1;
 /** What is late by more than this is dropped, or a stall would delay the rest of the call. */
 const LONGEST_S = 3;
 
@@ -47,6 +48,7 @@ class Playback extends thread.AudioWorkletProcessor {
     this.queue = [];
     this.position = 0;
     this.queued = 0;
+    this.waited = 0;
     this.playing = false;
     this.bufferedS = 0;
     this.bufferedCount = 0;
@@ -87,8 +89,12 @@ class Playback extends thread.AudioWorkletProcessor {
 
   /** @param {unknown} inputs @param {Float32Array[][]} outputs */
   process(inputs, [[output]]) {
-    if (!this.playing && this.queued < CUSHION_S * thread.sampleRate) return true;
-    this.playing = true;
+    if (!this.playing) {
+      this.waited = this.queued ? this.waited + output.length : 0;
+      if (Math.max(this.queued, this.waited) < CUSHION_S * thread.sampleRate) return true;
+      this.playing = true;
+      this.waited = 0;
+    }
     for (let at = 0; at < output.length; at++) {
       const samples = this.queue[0];
       if (!(samples instanceof Int16Array)) {
